@@ -1,0 +1,70 @@
+# What people run. `make help` lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+ARGS ?=
+CARGO ?= cargo
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 22
+
+.PHONY: demo
+demo: ## Run the bridge on sample data, without a cluster (ARGS="--once --format json")
+	$(CARGO) run --quiet -p bridge -- demo $(ARGS)
+
+.PHONY: up
+up: ## Run the three services in one process against real settings
+	$(CARGO) run --quiet -p bridge -- up $(ARGS)
+
+.PHONY: build
+build: ## Build the release binaries
+	$(CARGO) build --release --workspace --bins
+
+.PHONY: test
+test: ## Run all tests
+	$(CARGO) build --quiet --bins
+	$(CARGO) test --workspace --all-features
+
+.PHONY: lint
+lint: lint-format lint-clippy lint-generated ## Everything that CI holds against a change
+
+.PHONY: lint-format
+lint-format:
+	$(CARGO) fmt --all --check
+
+.PHONY: lint-clippy
+lint-clippy:
+	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
+
+# What is generated is committed, so that it can be read and used without a Rust toolchain; it must be current.
+.PHONY: lint-generated
+lint-generated:
+	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
+	$(CARGO) run --quiet -p model-catalog --features schema --example generate-types -- "$$fresh"; \
+	diff -u schema/model-catalog.schema.json "$$fresh/model-catalog.schema.json" && \
+	diff -ur schema/types/typescript "$$fresh/types/typescript" || \
+	{ echo "schema/ is stale: run make generate-types-all and commit what it changes" >&2; exit 1; }; \
+	$(MAKE) --silent --no-print-directory print-configuration > "$$fresh/configuration.md"; \
+	diff -u docs/configuration.md "$$fresh/configuration.md" || \
+	{ echo "docs/configuration.md is stale: run make generate-docs and commit what it changes" >&2; exit 1; }
+
+.PHONY: format
+format: ## Format the code
+	$(CARGO) fmt --all
+
+.PHONY: generate-types-all
+generate-types-all: ## Write the JSON Schema and the TypeScript types anew
+	$(CARGO) run --quiet -p model-catalog --features schema --example generate-types -- schema
+
+# The head is prose, below docs/; the tables come from the services' own definitions.
+.PHONY: print-configuration
+print-configuration:
+	@sed '/^<!-- generated/q' docs/configuration.md
+	@$(CARGO) run --quiet -p bridge -- reference
+
+.PHONY: generate-docs
+generate-docs: ## Write the tables of docs/configuration.md anew
+	@fresh=$$(mktemp); trap 'rm -f "$$fresh"' EXIT; \
+	$(MAKE) --silent --no-print-directory print-configuration > "$$fresh"; cp "$$fresh" docs/configuration.md

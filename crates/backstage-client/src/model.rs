@@ -1,0 +1,102 @@
+//! What Backstage's catalog API sends and takes.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+use sha1::{Digest, Sha1};
+
+/// A registered location: a URL that Backstage reads entities from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize, Serialize)]
+pub struct Location {
+    /// Backstage's own id, by which the location is deleted.
+    pub id: String,
+    /// Which of Backstage's readers is used, such as `url`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What is read.
+    pub target: String,
+}
+
+/// The answer to a request to register a location.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Created {
+    /// It is new, and has this id.
+    Created {
+        /// Backstage's id.
+        id: String,
+    },
+    /// The same type and target are registered already; [`crate::CatalogClient::locations`] knows the id.
+    AlreadyExists,
+}
+
+/// One page of a query for entities.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct EntityPage {
+    /// The entities, as Backstage keeps them.
+    pub items: Vec<serde_json::Value>,
+    /// What to ask for the next page with; `None` on the last one.
+    pub next_cursor: Option<String>,
+}
+
+/// The reference of the `Location` entity that Backstage makes for a registered location. Refreshing it makes
+/// Backstage read the target again.
+pub fn location_entity_ref(kind: &str, target: &str) -> String {
+    let hash: [u8; 20] = Sha1::digest(format!("{kind}:{target}").as_bytes()).into();
+    let mut entity_ref = "location:default/generated-".to_owned();
+    for byte in hash {
+        // Writing to a String does not fail.
+        let _ = write!(entity_ref, "{byte:02x}");
+    }
+    entity_ref
+}
+
+#[derive(Deserialize)]
+pub(crate) struct ListedLocation {
+    pub(crate) data: Location,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct CreatedLocation {
+    pub(crate) location: Location,
+}
+
+#[derive(Serialize)]
+pub(crate) struct NewLocation<'a> {
+    #[serde(rename = "type")]
+    pub(crate) kind: &'a str,
+    pub(crate) target: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RefreshRequest<'a> {
+    pub(crate) entity_ref: &'a str,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct QueryAnswer {
+    #[serde(default)]
+    pub(crate) items: Vec<serde_json::Value>,
+    #[serde(default)]
+    pub(crate) page_info: PageInfo,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PageInfo {
+    pub(crate) next_cursor: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::location_entity_ref;
+
+    #[test]
+    fn a_location_entity_is_named_by_the_hash_of_type_and_target() {
+        assert_eq!(
+            location_entity_ref("url", "https://example.com/catalog-info.yaml"),
+            "location:default/generated-94fde8d1a3274d54a87afa4868abb452412d59c6"
+        );
+    }
+}

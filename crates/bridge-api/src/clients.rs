@@ -1,0 +1,22 @@
+//! Typed clients of storage and location, for Go services as well as for ours.
+//!
+//! A client makes one attempt a call; whether to try again is its caller's decision, for which
+//! [`ClientError::is_retryable`] is there. Answers are read up to a limit, and a token only travels in its header.
+
+mod error;
+mod location;
+mod storage;
+mod transport;
+
+pub use error::ClientError;
+pub use location::LocationClient;
+pub use storage::StorageClient;
+
+/// What an upsert did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Upserted {
+    /// The key was new.
+    Created,
+    /// The key was there before.
+    Existed,
+}

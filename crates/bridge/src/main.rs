@@ -1,0 +1,44 @@
+//! The `model-catalog-bridge` binary: the three services in one process, and what people run by hand.
+
+use clap::{Parser, Subcommand};
+
+mod demo;
+mod reference;
+mod render;
+mod settings;
+mod table;
+mod up;
+
+/// Keeps Backstage in step with model registries and KServe.
+#[derive(Debug, Parser)]
+#[command(name = "model-catalog-bridge", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the bridge on sample data: a sample registry and all three services in this process; no cluster, no account
+    Demo(demo::DemoArgs),
+    /// Run the three services in this process against real settings
+    Up(up::UpArgs),
+    /// Print what would be published, and what could not be; sends nothing
+    Render(render::RenderArgs),
+    /// Print every setting of the services as Markdown
+    Reference,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let cli: Cli = service::settings::parse();
+    match cli.command {
+        Command::Demo(args) => demo::run(args).await,
+        Command::Up(args) => up::run(args).await,
+        Command::Render(args) => render::run(args).await,
+        Command::Reference => {
+            reference::print();
+            Ok(())
+        }
+    }
+}

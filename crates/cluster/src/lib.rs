@@ -1,0 +1,20 @@
+//! Kubernetes, as the bridge sees it: credentials, tolerant views of KServe and Route objects, discovery of model
+//! registries, and watches that know how complete their knowledge is.
+
+pub mod credentials;
+pub mod discovery;
+pub mod kserve;
+pub mod owned;
+pub mod routes;
+pub mod watch;
+
+mod presence;
+mod request;
+
+pub use credentials::{Cluster, ClusterSettings, CredentialsError, Environment, connect, connect_with};
+pub use discovery::{Discovery, DiscoveryError, Endpoint, EndpointKind, FoundBy, discover_registries, resolve_routes};
+pub use kserve::{InferenceService, ParseError};
+pub use owned::{OwnedService, OwnedServiceAccount};
+pub use request::RequestError;
+pub use routes::{Route, find_backstage_route};
+pub use watch::{ClusterSnapshot, ClusterWatch, KindState, ObservedInferenceService, Scope, WatchOptions};

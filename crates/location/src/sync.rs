@@ -1,0 +1,275 @@
+//! Brings the catalog in line with storage: once completely at the start, and at an interval from then on, which heals
+//! whatever pushes missed.
+//!
+//! Only a list that storage answered in full says what is gone. With a storage of ours only what differs is fetched;
+//! a Go storage names no digests, so everything is.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use bridge_api::{ClientError, Digest, EntryKey, KeyList, StorageBody, StorageClient, content_digest};
+use futures::StreamExt;
+use model_catalog::render::Format;
+use service::{Readiness, Shutdown};
+use thiserror::Error;
+
+use crate::catalog::{Applied, Load, ServedCatalog};
+use crate::metrics::{LoadCounters, LoadOutcome};
+use crate::snapshot::{Completeness, Entry};
+
+const CONCURRENT_FETCHES: usize = 16;
+/// After so many failures the rest would most likely fail, too.
+const MAX_FAILED_FETCHES: usize = 20;
+const FILLING: Duration = Duration::from_millis(500);
+const MIN_RETRY: Duration = Duration::from_millis(200);
+const MAX_RETRY: Duration = Duration::from_secs(10);
+
+/// The catalog could not be brought in line with storage.
+#[derive(Debug, Error)]
+pub enum SyncError {
+    /// There is no list to compare with.
+    #[error("the entries of storage cannot be listed: {0}")]
+    List(#[source] ClientError),
+    /// Some of the entries are missing.
+    #[error("{failed} of {wanted} entries could not be fetched from storage, the first is {key}: {source}")]
+    Fetch {
+        /// How many failed.
+        failed: usize,
+        /// How many there were to fetch.
+        wanted: usize,
+        /// The first that failed.
+        key: EntryKey,
+        /// Why.
+        source: ClientError,
+    },
+    /// To take what is there for the whole would tell Backstage to delete the rest.
+    #[error("storage began with nothing and is being filled ({listed} entries so far): no complete list yet")]
+    BeingFilled {
+        /// How many entries there are.
+        listed: usize,
+    },
+    /// To serve an empty list in their place would tell Backstage to delete everything.
+    #[error(
+        "storage holds {listed} entries and none of them is a document in {format}: NORMALIZER_FORMAT must be the same for \
+         normalizer, storage-rest and location"
+    )]
+    NothingServable {
+        /// How many entries there are.
+        listed: usize,
+        /// The format of this service.
+        format: Format,
+    },
+}
+
+impl SyncError {
+    fn outcome(&self) -> LoadOutcome {
+        match self {
+            Self::List(_) => LoadOutcome::Unreachable,
+            Self::Fetch { .. } | Self::BeingFilled { .. } => LoadOutcome::Partial,
+            Self::NothingServable { .. } => LoadOutcome::NothingServable,
+        }
+    }
+}
+
+/// Compares the catalog with storage again and again.
+#[derive(Debug)]
+pub struct Synchronizer {
+    storage: StorageClient,
+    catalog: Arc<ServedCatalog>,
+    readiness: Readiness,
+    loads: LoadCounters,
+    /// What storage holds and cannot be served, with the digest of what was found when it was complained about.
+    unservable: HashMap<EntryKey, Digest>,
+    /// What storage lists and is no key.
+    strange_keys: HashSet<String>,
+}
+
+/// What a list asks for.
+struct Plan {
+    listed: usize,
+    present: HashSet<EntryKey>,
+    wanted: Vec<EntryKey>,
+}
+
+/// What came of fetching it.
+#[derive(Default)]
+struct Fetched {
+    changed: Vec<(EntryKey, Entry)>,
+    failed: usize,
+    first_failure: Option<(EntryKey, ClientError)>,
+}
+
+impl Synchronizer {
+    /// Loads `catalog` from `storage` and says so in `readiness`.
+    pub fn new(storage: StorageClient, catalog: Arc<ServedCatalog>, readiness: Readiness, loads: LoadCounters) -> Self {
+        let (unservable, strange_keys) = (HashMap::new(), HashSet::new());
+        Self { storage, catalog, readiness, loads, unservable, strange_keys }
+    }
+
+    /// Synchronizes until `shutdown`: at each `interval`, or sooner after a failure.
+    pub async fn run(mut self, interval: Duration, shutdown: Shutdown) {
+        let mut retries = retries();
+        while let Some(result) = shutdown.unless(self.synchronize()).await {
+            let pause = match result {
+                Ok(applied) => {
+                    self.report(applied);
+                    retries = self::retries();
+                    interval
+                }
+                Err(error) => {
+                    self.loads.count(error.outcome());
+                    let pause = Self::pause_after(&error, &mut retries).min(interval);
+                    self.explain(&error);
+                    pause
+                }
+            };
+            if shutdown.unless(tokio::time::sleep(pause)).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Waiting for storage to be filled is no failure, and is over soon.
+    fn pause_after(error: &SyncError, retries: &mut impl Iterator<Item = Duration>) -> Duration {
+        if matches!(error, SyncError::BeingFilled { .. }) {
+            tracing::debug!("{error}");
+            return FILLING;
+        }
+        let pause = retries.next().unwrap_or(MAX_RETRY);
+        tracing::warn!(next_try_in = ?pause, "{error}");
+        pause
+    }
+
+    fn report(&self, applied: Applied) {
+        self.loads.count(LoadOutcome::Complete);
+        let entries = self.catalog.current().entries();
+        let Applied { changed, removed } = applied;
+        if !self.readiness.is_ready() {
+            self.readiness.set_ready();
+            tracing::info!(entries, "loaded from storage: serving");
+        } else if applied == Applied::default() {
+            tracing::debug!(entries, "in line with storage");
+        } else {
+            tracing::info!(entries, changed, removed, "brought in line with storage");
+        }
+    }
+
+    /// What was loaded once is served on; before that, readers are told what is missing.
+    fn explain(&self, error: &SyncError) {
+        if self.catalog.current().completeness() == Completeness::Loading {
+            self.readiness.set_not_ready(error.to_string());
+        }
+    }
+
+    /// One comparison. What could be fetched is applied even when something else could not.
+    pub async fn synchronize(&mut self) -> Result<Applied, SyncError> {
+        self.catalog.begin_load();
+        let list = self.storage.list().await.map_err(SyncError::List)?;
+        // Only our storage says so; of a Go storage the list must do.
+        let being_filled = list.settled == Some(false);
+        let Plan { listed, mut present, wanted } = self.plan(list);
+        let total = wanted.len();
+        let Fetched { changed, failed, first_failure } = self.fetch(wanted).await;
+        present.retain(|key| !self.unservable.contains_key(key));
+        if listed > 0 && present.is_empty() {
+            return Err(SyncError::NothingServable { listed, format: self.catalog.format() });
+        }
+        if being_filled {
+            // What was served before storage lost everything is not gone until storage knows again what there is.
+            present.extend(self.catalog.snapshot().keys().cloned());
+        }
+        let complete = failed == 0 && !being_filled;
+        let completeness = if complete { Completeness::Loaded } else { Completeness::Loading };
+        let applied = self.catalog.finish_load(Load { changed, present, completeness });
+        match first_failure {
+            None if being_filled => Err(SyncError::BeingFilled { listed }),
+            None => Ok(applied),
+            Some((key, source)) => Err(SyncError::Fetch { failed, wanted: total, key, source }),
+        }
+    }
+
+    /// Finds what differs from what is served.
+    fn plan(&mut self, list: KeyList) -> Plan {
+        let digests: HashMap<String, Digest> =
+            list.entries.unwrap_or_default().into_iter().map(|entry| (entry.key, entry.digest)).collect();
+        let names: HashSet<&String> = list.keys.iter().chain(digests.keys()).collect();
+        let listed = names.len();
+        self.strange_keys.retain(|name| names.contains(name));
+        let snapshot = self.catalog.snapshot();
+        let mut present = HashSet::with_capacity(listed);
+        let mut wanted = Vec::new();
+        for name in names {
+            let key: EntryKey = match name.parse() {
+                Ok(key) => key,
+                Err(error) => {
+                    if self.strange_keys.insert(name.clone()) {
+                        tracing::warn!("an entry of storage is not served: {error}");
+                    }
+                    continue;
+                }
+            };
+            let known = self.unservable.get(&key).or_else(|| snapshot.entry(&key).map(|entry| entry.digest()));
+            if known.is_none() || known != digests.get(name) {
+                wanted.push(key.clone());
+            }
+            present.insert(key);
+        }
+        self.unservable.retain(|key, _| present.contains(key));
+        Plan { listed, present, wanted }
+    }
+
+    async fn fetch(&mut self, wanted: Vec<EntryKey>) -> Fetched {
+        let storage = self.storage.clone();
+        let mut answers = futures::stream::iter(wanted)
+            .map(|key| {
+                let storage = storage.clone();
+                async move { (storage.fetch(&key).await, key) }
+            })
+            .buffer_unordered(CONCURRENT_FETCHES);
+        let mut fetched = Fetched::default();
+        while let Some((answer, key)) = answers.next().await {
+            match answer {
+                Ok(Some(body)) => fetched.changed.extend(self.servable_entry(&key, body).map(|entry| (key, entry))),
+                // Removed since the list was made: the next one will say so.
+                Ok(None) => tracing::debug!(%key, "storage no longer holds an entry that it listed"),
+                Err(error) => {
+                    fetched.failed += 1;
+                    fetched.first_failure.get_or_insert((key, error));
+                    if fetched.failed >= MAX_FAILED_FETCHES {
+                        break;
+                    }
+                }
+            }
+        }
+        fetched
+    }
+
+    fn servable_entry(&mut self, key: &EntryKey, stored: StorageBody) -> Option<Entry> {
+        let StorageBody { body, model_card_key, model_card, .. } = stored;
+        let digest = content_digest(&body, &model_card_key, &model_card);
+        match Entry::new(self.catalog.format(), body, &model_card_key, model_card) {
+            Ok(entry) => {
+                self.unservable.remove(key);
+                Some(entry)
+            }
+            Err(error) => {
+                if self.unservable.insert(key.clone(), digest.clone()) != Some(digest) {
+                    tracing::warn!(%key, "an entry of storage is not served: {error}");
+                }
+                None
+            }
+        }
+    }
+}
+
+fn retries() -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::default()
+        .with_min_delay(MIN_RETRY)
+        .with_max_delay(MAX_RETRY)
+        .with_factor(2.0)
+        .with_jitter()
+        .without_max_times()
+        .build()
+}

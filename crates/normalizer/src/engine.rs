@@ -1,0 +1,142 @@
+//! The loop that keeps storage in step: observe, project, publish, whenever something changed and once an interval.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use service::{Readiness, Shutdown};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::metrics::NormalizerMetrics;
+use crate::observe::Board;
+use crate::project::{Diagnostic, Projection, ProjectionSettings, project};
+use crate::publish::{PublishError, Published, Publisher};
+
+/// Changes that come together are published together.
+const SETTLE: Duration = Duration::from_millis(25);
+/// How long a stop waits for what is in flight.
+const GRACE: Duration = Duration::from_secs(8);
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+
+/// Keeps one storage in step with one board.
+#[derive(Debug)]
+pub struct Engine {
+    /// What is observed.
+    pub board: Board,
+    /// How it is projected.
+    pub settings: Arc<ProjectionSettings>,
+    /// Where it goes.
+    pub publisher: Publisher,
+    /// How often storage is compared although nothing changed.
+    pub interval: Duration,
+    /// What is counted.
+    pub metrics: NormalizerMetrics,
+    /// Ready once storage was reached.
+    pub readiness: Readiness,
+}
+
+impl Engine {
+    /// Runs until `shutdown`, then finishes what is in flight.
+    pub async fn run(mut self, shutdown: Shutdown) {
+        let mut changes = self.board.changes();
+        let mut said = Said::default();
+        let mut failures: u32 = 0;
+        while !shutdown.is_triggered() {
+            changes.borrow_and_update();
+            let Some(result) = finish_in_time(self.sync(&mut said), &shutdown).await else { return };
+            let pause = match result {
+                Ok(()) => {
+                    if failures > 0 {
+                        tracing::info!("storage was brought in step again");
+                    }
+                    failures = 0;
+                    self.metrics.sync("ok");
+                    self.readiness.set_ready();
+                    self.interval
+                }
+                Err(error) => {
+                    self.metrics.sync("failed");
+                    if failures == 0 {
+                        tracing::warn!("storage cannot be brought in step, trying again: {error}");
+                    }
+                    failures = failures.saturating_add(1);
+                    FIRST_RETRY.saturating_mul(2_u32.saturating_pow((failures - 1).min(10))).min(LONGEST_RETRY)
+                }
+            };
+            let wait = async {
+                // While storage is in trouble nothing is gained by asking it with every change.
+                if failures > 0 {
+                    sleep(pause).await;
+                    return;
+                }
+                tokio::select! {
+                    changed = changes.changed() => if changed.is_ok() { sleep(SETTLE).await } else { sleep(pause).await },
+                    () = sleep(pause) => {}
+                }
+            };
+            if shutdown.unless(wait).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    async fn sync(&mut self, said: &mut Said) -> Result<(), PublishError> {
+        let mut observed = self.board.observed();
+        let nothing_read = observed.inventory.registries.is_empty() && observed.inventory.clusters.is_empty();
+        if nothing_read && !observed.is_complete() {
+            return Ok(());
+        }
+        let stored = self.publisher.stored().await?;
+        observed.inventory.remembered = stored.remembered(&observed);
+        let (inventory, settings) = (observed.inventory.clone(), Arc::clone(&self.settings));
+        let projected = tokio::task::spawn_blocking(move || project(&inventory, &settings)).await;
+        let projection = match projected {
+            Ok(projection) => projection,
+            Err(error) => {
+                tracing::error!("the projection failed, nothing is published: {error}");
+                return Ok(());
+            }
+        };
+        self.metrics.entries.set(i64::try_from(projection.entries.len()).unwrap_or(i64::MAX));
+        self.metrics.diagnostics.set(i64::try_from(projection.diagnostics.len()).unwrap_or(i64::MAX));
+        let published = self.publisher.publish(&projection, &stored, &observed).await?;
+        said.about(&projection, &published);
+        Ok(())
+    }
+}
+
+/// Runs `work` to its end; when the stop signal is given meanwhile, for a bounded time only.
+async fn finish_in_time<T>(work: impl Future<Output = T>, shutdown: &Shutdown) -> Option<T> {
+    let mut work = std::pin::pin!(work);
+    tokio::select! {
+        done = &mut work => Some(done),
+        () = shutdown.cancelled() => timeout_at(Instant::now() + GRACE, work).await.ok(),
+    }
+}
+
+/// What was logged, so that it is logged once.
+#[derive(Debug, Default)]
+struct Said {
+    diagnostics: BTreeSet<Diagnostic>,
+    refused: BTreeSet<String>,
+}
+
+impl Said {
+    fn about(&mut self, projection: &Projection, published: &Published) {
+        if published.upserts > 0 || !published.removed.is_empty() {
+            let (sent, removed, entries) = (published.upserts, published.removed.len(), projection.entries.len());
+            tracing::info!(sent, removed, entries, "storage is in step");
+        }
+        let current: BTreeSet<Diagnostic> = projection.diagnostics.iter().cloned().collect();
+        for new in current.difference(&self.diagnostics) {
+            tracing::info!(source = %new.source, subject = %new.subject, "{}", new.problem);
+        }
+        self.diagnostics = current;
+        let refused: BTreeSet<String> = published.refused.iter().map(|(key, why)| format!("{key}: {why}")).collect();
+        for new in refused.difference(&self.refused) {
+            tracing::error!("storage refused an entry: {new}");
+        }
+        self.refused = refused;
+    }
+}

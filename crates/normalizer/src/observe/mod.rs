@@ -1,0 +1,220 @@
+//! Observing: registries are polled and clusters watched, each by a task of its own, so that none delays another.
+//!
+//! The tasks put what they see on one [`Board`], which remembers per source what was last known and how well, and tells
+//! the engine that something changed.
+
+pub mod cards;
+pub mod cluster;
+pub mod manifests;
+pub mod reader;
+pub mod registry;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ::cluster::watch::ClusterSnapshot;
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use crate::inventory::{Inventory, RegistryContents, SourceId, Unread};
+
+/// What is known of all sources, shared by the observers and the engine.
+#[derive(Debug, Clone, Default)]
+pub struct Board {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    version: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    registries: BTreeMap<SourceId, Source<RegistryContents>>,
+    clusters: BTreeMap<SourceId, Source<ClusterSnapshot>>,
+    /// Why it is not yet known which sources there are.
+    undiscovered: BTreeMap<String, Unread>,
+}
+
+#[derive(Debug)]
+struct Source<T> {
+    contents: Option<Arc<T>>,
+    status: SourceStatus,
+}
+
+impl<T> Default for Source<T> {
+    fn default() -> Self {
+        Self { contents: None, status: SourceStatus::default() }
+    }
+}
+
+/// How well a source is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceStatus {
+    /// When it was last read completely.
+    pub last_complete_read: Option<Timestamp>,
+    /// How many records that read found.
+    pub records: usize,
+    /// Why the last attempt failed; what is known is then older than it should be.
+    pub failure: Option<String>,
+}
+
+/// What the engine sees of the board at one moment.
+#[derive(Debug, Clone)]
+pub struct Observed {
+    /// What is known.
+    pub inventory: Inventory,
+    /// Sources that were never read since the start.
+    pub unread: BTreeSet<SourceId>,
+    /// Sources that are configured or were discovered.
+    pub known: BTreeSet<SourceId>,
+    /// Whether it is known which sources there are.
+    pub discovered: bool,
+}
+
+impl Observed {
+    /// Whether every source was read, and none is left to be found.
+    pub fn is_complete(&self) -> bool {
+        self.discovered && self.unread.is_empty()
+    }
+}
+
+impl Board {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn changed(&self) {
+        self.shared.version.send_modify(|version| *version += 1);
+    }
+
+    /// A counter that moves whenever [`Board::observed`] would differ.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.shared.version.subscribe()
+    }
+
+    /// What is known now.
+    pub fn observed(&self) -> Observed {
+        let state = self.state();
+        let mut inventory = Inventory::default();
+        let mut unread = BTreeSet::new();
+        for (id, source) in &state.registries {
+            match &source.contents {
+                Some(contents) => drop(inventory.registries.insert(id.clone(), Arc::clone(contents))),
+                None => drop(unread.insert(id.clone())),
+            }
+        }
+        for (id, source) in &state.clusters {
+            match &source.contents {
+                Some(contents) => drop(inventory.clusters.insert(id.clone(), Arc::clone(contents))),
+                None => drop(unread.insert(id.clone())),
+            }
+        }
+        let attempts = state
+            .registries
+            .values()
+            .filter(|source| source.contents.is_none())
+            .map(|source| if source.status.failure.is_some() { Unread::Failed } else { Unread::Pending });
+        inventory.unread_registries = attempts.chain(state.undiscovered.values().copied()).max().unwrap_or_default();
+        let known = state.registries.keys().chain(state.clusters.keys()).cloned().collect();
+        Observed { inventory, unread, known, discovered: state.undiscovered.is_empty() }
+    }
+
+    /// How well each source is known.
+    pub fn statuses(&self) -> BTreeMap<SourceId, SourceStatus> {
+        let state = self.state();
+        let registries = state.registries.iter().map(|(id, source)| (id.clone(), source.status.clone()));
+        registries.chain(state.clusters.iter().map(|(id, source)| (id.clone(), source.status.clone()))).collect()
+    }
+
+    /// Says that `what` may still bring sources that are not on the board, and whether that was tried.
+    pub fn discovering(&self, what: &str, unread: Unread) {
+        if self.state().undiscovered.insert(what.to_owned(), unread) != Some(unread) {
+            self.changed();
+        }
+    }
+
+    /// Says that all sources of `what` are on the board.
+    pub fn discovered(&self, what: &str) {
+        if self.state().undiscovered.remove(what).is_some() {
+            self.changed();
+        }
+    }
+
+    /// Puts a registry on the board that was not read yet.
+    pub fn expect_registry(&self, id: &SourceId) {
+        self.state().registries.entry(id.clone()).or_default();
+        self.changed();
+    }
+
+    /// Takes a registry off the board, with all that it held.
+    pub fn forget_registry(&self, id: &SourceId) {
+        self.state().registries.remove(id);
+        self.changed();
+    }
+
+    /// Puts a cluster on the board that was not read yet.
+    pub fn expect_cluster(&self, id: &SourceId) {
+        self.state().clusters.entry(id.clone()).or_default();
+        self.changed();
+    }
+
+    /// What a registry held when it was last read.
+    pub fn registry(&self, id: &SourceId) -> Option<Arc<RegistryContents>> {
+        self.state().registries.get(id)?.contents.clone()
+    }
+
+    /// A registry was read. Reading the same as before is no change. A registry that was taken off the board meanwhile
+    /// stays off.
+    pub fn registry_read(&self, id: &SourceId, contents: RegistryContents) {
+        let records = contents.models.len() + contents.versions.len();
+        let changed = {
+            let mut state = self.state();
+            let Some(source) = state.registries.get_mut(id) else { return };
+            source.status = SourceStatus { last_complete_read: Some(Timestamp::now()), records, failure: None };
+            let changed = source.contents.as_deref() != Some(&contents);
+            if changed {
+                source.contents = Some(Arc::new(contents));
+            }
+            changed
+        };
+        if changed {
+            self.changed();
+        }
+    }
+
+    /// A registry could not be read: what is known of it stays. Returns whether this is news.
+    pub fn registry_failed(&self, id: &SourceId, failure: &str) -> bool {
+        let before = {
+            let mut state = self.state();
+            let Some(source) = state.registries.get_mut(id) else { return false };
+            source.status.failure.replace(failure.to_owned())
+        };
+        // The first failure lets others stop waiting for this registry.
+        if before.is_none() {
+            self.changed();
+        }
+        before.as_deref() != Some(failure)
+    }
+
+    /// A cluster's watches moved; `contents` is `None` while not all of them were read once.
+    pub fn cluster_seen(&self, id: &SourceId, contents: Option<ClusterSnapshot>, failure: Option<String>) {
+        {
+            let mut state = self.state();
+            let source = state.clusters.entry(id.clone()).or_default();
+            source.status.failure = failure;
+            if let Some(contents) = contents {
+                if source.status.failure.is_none() {
+                    source.status.last_complete_read = Some(Timestamp::now());
+                }
+                source.status.records = contents.services.len();
+                source.contents = Some(Arc::new(contents));
+            }
+        }
+        self.changed();
+    }
+}

@@ -1,0 +1,115 @@
+//! Reads a registry: lists, artifacts, and the model cards that these lead to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use registry_client::pages::{ListQuery, Listing};
+use registry_client::records::{ModelArtifact, Record, RecordError};
+use registry_client::{RegistryClient, RegistryError};
+
+use super::cards::CardReader;
+use crate::inventory::{RecordProblem, RegistryContents};
+
+/// Reads one registry and the catalogs beside it.
+#[derive(Debug)]
+pub struct RegistryReader {
+    /// What InferenceServices call the registry in their labels, where that is known.
+    pub registry_name: Option<String>,
+    /// The registry.
+    pub client: RegistryClient,
+    /// Where its model cards are.
+    pub cards: CardReader,
+    /// How many requests may be under way at once.
+    pub concurrency: usize,
+}
+
+impl RegistryReader {
+    /// Reads everything. What cannot be read in a list that is otherwise whole is taken from `previous`, because it is
+    /// there; any other failure is an error, and nothing of the attempt counts.
+    pub async fn read_all(&self, previous: Option<&RegistryContents>) -> Result<RegistryContents, RegistryError> {
+        let mut contents =
+            RegistryContents { registry_name: self.registry_name.clone(), complete: true, ..Default::default() };
+        let empty = RegistryContents::default();
+        let before = previous.unwrap_or(&empty);
+        // Versions first: a model that is registered in between then misses its version until the next read, and no
+        // version misses its model.
+        let versions = self.client.model_versions(ListQuery::default()).collect_all().await?;
+        let models = self.client.registered_models(ListQuery::default()).collect_all().await?;
+        let records = self.client.inference_services(ListQuery::default()).collect_all().await?;
+        contents.versions = contents.take(versions, &before.versions, |version| &version.id);
+        contents.models = contents.take(models, &before.models, |model| &model.id);
+        let recorded = before.inference_services.iter().map(|record| (record.id.clone(), record.clone())).collect();
+        contents.inference_services = contents.take(records, &recorded, |record| &record.id).into_values().collect();
+        if !contents.inference_services.is_empty() {
+            let environments = self.client.serving_environments(ListQuery::default()).collect_all().await?;
+            contents.serving_environments = contents.take(environments, &before.serving_environments, |e| &e.id);
+        }
+        let shown: Vec<String> = contents.shown_versions().map(str::to_owned).collect();
+        contents.artifacts = self.artifacts(&mut contents, &shown, &before.artifacts).await?;
+        let wanted = contents.wanted_cards();
+        contents.cards = self.cards.read(&wanted, &before.cards, self.concurrency).await;
+        Ok(contents)
+    }
+
+    /// The artifacts of `versions`, by version.
+    async fn artifacts(
+        &self,
+        contents: &mut RegistryContents,
+        versions: &[String],
+        before: &BTreeMap<String, Vec<ModelArtifact>>,
+    ) -> Result<BTreeMap<String, Vec<ModelArtifact>>, RegistryError> {
+        let listings: Vec<(String, Listing<ModelArtifact>)> = stream::iter(versions.to_vec())
+            .map(|version| async move {
+                let listing = self.client.artifacts_of(&version, ListQuery::default()).collect_all().await?;
+                Ok::<_, RegistryError>((version, listing))
+            })
+            .buffer_unordered(self.concurrency)
+            .try_collect()
+            .await?;
+        let mut artifacts = BTreeMap::new();
+        for (version, listing) in listings {
+            let known = before.get(&version).into_iter().flatten();
+            let known = known.map(|artifact| (artifact.id.clone(), artifact.clone())).collect();
+            // An artifact that cannot be read hides no version.
+            let complete = contents.complete;
+            let found = contents.take(listing, &known, |artifact| &artifact.id);
+            contents.complete = complete;
+            artifacts.insert(version, found.into_values().collect());
+        }
+        Ok(artifacts)
+    }
+}
+
+impl RegistryContents {
+    /// Ids of the versions that are shown: LIVE ones of LIVE models.
+    fn shown_versions(&self) -> impl Iterator<Item = &str> {
+        let live = |model: &str| self.models.get(model).is_some_and(|model| model.state.is_live());
+        let shown = self.versions.values().filter(move |v| v.state.is_live() && live(&v.registered_model_id));
+        shown.map(|version| version.id.as_str())
+    }
+
+    /// The records of a list by their ids. Where some of it could not be read, what was known and is missing now may be
+    /// among that, and stays.
+    fn take<T: Record + Clone>(
+        &mut self,
+        listing: Listing<T>,
+        before: &BTreeMap<String, T>,
+        id: impl Fn(&T) -> &String,
+    ) -> BTreeMap<String, T> {
+        let mut found = if listing.malformed.is_empty() { BTreeMap::new() } else { before.clone() };
+        self.complete &= listing.malformed.is_empty();
+        self.problems.extend(listing.malformed.into_iter().map(RecordProblem::from));
+        found.extend(listing.records.into_iter().map(|record| (id(&record).clone(), record)));
+        found
+    }
+}
+
+impl From<RecordError> for RecordProblem {
+    fn from(error: RecordError) -> Self {
+        let name = error.name.or(error.id).unwrap_or_default();
+        Self { subject: format!("{} `{name}`", error.kind).replace(" ``", ""), reason: error.reason }
+    }
+}
+
+/// The cards wanted by a set of artifacts, for tests and incremental reads.
+pub(crate) type Wanted = BTreeSet<crate::inventory::CardRef>;

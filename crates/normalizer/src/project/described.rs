@@ -1,0 +1,233 @@
+//! What is said of a model, by whichever of its sources, on its way into a catalog document.
+//!
+//! The same properties come from a registry's custom properties and from an InferenceService's annotations; here each
+//! is made valid, or left out with a diagnostic that names the rule.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model_catalog::document::{Api, ApiSpec, ApiType, Catalog, Model, ModelServer};
+use model_catalog::entities::OWNER_ANNOTATION;
+use model_catalog::links::{ArtifactUrl, WebUrl, license_url};
+use model_catalog::names::{AnnotationKey, EntityName, NonEmpty, Owner, Tag, clean_text};
+
+use super::server::Server;
+use super::{Notes, ProjectionSettings};
+
+/// The annotation with the name under which people and tools know the model.
+pub(super) const MODEL_NAME: &str = "rhdh.modelcatalog.io/model-name";
+const EXTERNAL_URL: &str = "rhdh.modelcatalog.io/external-route-url";
+const INTERNAL_URL: &str = "rhdh.modelcatalog.io/internal-service-url";
+
+/// The properties that have a field of their own in the document, and so never become tags.
+pub(super) const FIELDS: &[&str] = &[
+    "Owner",
+    "Lifecycle",
+    "Ethics",
+    "How to use",
+    "Support",
+    "Training",
+    "Usage",
+    "Homepage URL",
+    "API Spec",
+    "License",
+    "TechDocs",
+    "Description",
+    MODEL_NAME,
+];
+
+/// A model's description, every part of it valid; see the types of [`model_catalog::document`] for what they mean.
+#[derive(Debug, Clone)]
+pub(super) struct Described {
+    pub(super) description: String,
+    pub(super) owner: Owner,
+    pub(super) lifecycle: NonEmpty,
+    pub(super) artifact: Option<ArtifactUrl>,
+    pub(super) license: Option<WebUrl>,
+    pub(super) tags: BTreeSet<Tag>,
+    /// `None`: the entry's own name.
+    pub(super) model_name: Option<String>,
+    ethics: Option<String>,
+    how_to_use: Option<WebUrl>,
+    support: Option<String>,
+    training: Option<String>,
+    usage: Option<String>,
+    homepage: Option<WebUrl>,
+    api_spec: ApiSpec,
+    api_type: ApiType,
+    techdocs: Option<WebUrl>,
+}
+
+/// Reads properties by their names, and notes what cannot be used.
+pub(super) struct Reader<'a, 'n> {
+    /// The values that a property has, the one that counts most first.
+    pub(super) get: &'a dyn Fn(&str) -> Vec<String>,
+    pub(super) subject: &'a str,
+    pub(super) notes: &'a mut Notes<'n>,
+}
+
+impl Reader<'_, '_> {
+    /// A text; `None` where it is missing or blank.
+    pub(super) fn text(&self, property: &str) -> Option<String> {
+        (self.get)(property).iter().map(|text| clean_text(text)).find(|text| !text.is_empty())
+    }
+
+    /// A URL that a browser may open.
+    fn web_url(&mut self, property: &str) -> Option<WebUrl> {
+        let text = self.text(property)?;
+        text.parse()
+            .map_err(|error| self.notes.add(self.subject, format!("property `{property}` left out: {error}")))
+            .ok()
+    }
+
+    /// The first that names an owner: of the property, then the source's own field.
+    fn owner(&mut self, field: Option<String>, default: &Owner) -> Owner {
+        let candidates = (self.get)("Owner").into_iter().chain(field);
+        for text in candidates.filter(|text| !text.trim().is_empty()) {
+            match Owner::lossy(&text) {
+                Some(owner) => return owner,
+                None => {
+                    let problem = format!("owner `{}` left out: nothing of it is allowed in an owner", shown(&text));
+                    self.notes.add(self.subject, problem);
+                }
+            }
+        }
+        default.clone()
+    }
+
+    fn api_type(&mut self) -> ApiType {
+        let Some(text) = self.text("API Type") else { return ApiType::default() };
+        ApiType::from_name(&text).unwrap_or_else(|| {
+            let problem =
+                format!("`API Type` `{}` is none of openapi, asyncapi, graphql, grpc: taken as openapi", shown(&text));
+            self.notes.add(self.subject, problem);
+            ApiType::default()
+        })
+    }
+
+    /// A tag, or a note that there is none.
+    pub(super) fn tag(&mut self, text: &str) -> Option<Tag> {
+        let tag = Tag::lossy(text);
+        if tag.is_none() && !text.trim().is_empty() {
+            let problem = format!("tag `{}` left out: not 1 to 63 of the characters allowed in tags", shown(text));
+            self.notes.add(self.subject, problem);
+        }
+        tag
+    }
+}
+
+/// As much of a text as a diagnostic needs.
+fn shown(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(80).collect()
+}
+
+/// What is given beside the properties, by fields of the sources' own.
+pub(super) struct Given {
+    pub(super) description: String,
+    pub(super) owner: Option<String>,
+    pub(super) license: Option<String>,
+    pub(super) license_link: Option<String>,
+    pub(super) artifact: Option<String>,
+    pub(super) tags: BTreeSet<Tag>,
+    pub(super) model_name: Option<String>,
+}
+
+impl Described {
+    pub(super) fn read(reader: &mut Reader<'_, '_>, given: Given, settings: &ProjectionSettings) -> Self {
+        let mut tags = given.tags;
+        let license = license(reader, given.license, given.license_link, &mut tags);
+        let artifact = given.artifact.filter(|uri| !uri.trim().is_empty()).and_then(|uri| {
+            uri.parse()
+                .map_err(|error| reader.notes.add(reader.subject, format!("artifact location left out: {error}")))
+                .ok()
+        });
+        let lifecycle = reader.text("Lifecycle").and_then(|text| NonEmpty::lossy(&text));
+        Self {
+            description: clean_text(&given.description),
+            owner: reader.owner(given.owner, &settings.default_owner),
+            lifecycle: lifecycle.unwrap_or_else(|| settings.default_lifecycle.clone()),
+            artifact,
+            license,
+            tags,
+            model_name: reader.text(MODEL_NAME).or(given.model_name),
+            ethics: reader.text("Ethics"),
+            how_to_use: reader.web_url("How to use"),
+            support: reader.text("Support"),
+            training: reader.text("Training"),
+            usage: reader.text("Usage"),
+            homepage: reader.web_url("Homepage URL"),
+            api_spec: ApiSpec::or_placeholder(reader.text("API Spec")),
+            api_type: reader.api_type(),
+            techdocs: reader.web_url("TechDocs"),
+        }
+    }
+
+    /// The document: one model, and its server where there is one.
+    pub(super) fn into_catalog(self, name: &EntityName, server: Option<Server>, card_url: Option<String>) -> Catalog {
+        let bare: Owner = self.owner.name().parse().unwrap_or_else(|_| self.owner.clone());
+        let qualified = self.owner.is_qualified().then(|| (OWNER_ANNOTATION, self.owner.to_string()));
+        let model_server = server.map(|server| ModelServer {
+            name: name.clone(),
+            owner: bare.clone(),
+            lifecycle: self.lifecycle.clone(),
+            description: self.description.clone(),
+            api: api(&server, self.api_type, self.api_spec.clone(), &self.tags),
+            authentication: Some(server.authentication),
+            homepage_url: self.homepage.clone(),
+            tags: self.tags.clone(),
+            usage: self.usage.clone(),
+            annotations: annotations(qualified.clone()),
+        });
+        // A user's own documentation wins over the model card.
+        let docs = self.techdocs.map(String::from).or(card_url);
+        let model_name = self.model_name.unwrap_or_else(|| name.to_string());
+        let facts = [("TechDocs", docs.clone()), ("techdocs", docs), (MODEL_NAME, Some(model_name))];
+        let facts = facts.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        let model = Model {
+            name: name.clone(),
+            owner: bare,
+            lifecycle: self.lifecycle,
+            description: self.description,
+            artifact_location_url: self.artifact,
+            ethics: self.ethics,
+            how_to_use_url: self.how_to_use,
+            license: self.license,
+            support: self.support,
+            tags: self.tags,
+            training: self.training,
+            usage: self.usage,
+            annotations: annotations(facts.chain(qualified)),
+        };
+        Catalog { models: vec![model], model_server }
+    }
+}
+
+/// The licence as RHDH demands it, a URL; one that has none is kept as a tag.
+fn license(
+    reader: &mut Reader<'_, '_>,
+    own: Option<String>,
+    link: Option<String>,
+    tags: &mut BTreeSet<Tag>,
+) -> Option<WebUrl> {
+    let text = reader.text("License").or(own).filter(|text| !text.trim().is_empty());
+    let as_url = text.as_ref().and_then(|text| text.parse::<WebUrl>().ok());
+    let link = link.and_then(|link| link.parse().ok());
+    let url = as_url.or(link).or_else(|| license_url(text.as_deref()?));
+    if let (None, Some(text)) = (&url, &text) {
+        let problem = format!("licence `{}` is neither a URL nor a known SPDX identifier: kept as a tag", shown(text));
+        reader.notes.add(reader.subject, problem);
+        tags.extend(Tag::lossy(text));
+    }
+    url
+}
+
+fn api(server: &Server, api_type: ApiType, spec: ApiSpec, tags: &BTreeSet<Tag>) -> Option<Api> {
+    let url = server.url()?.clone();
+    let text = |link: &Option<WebUrl>| link.as_ref().map(ToString::to_string);
+    let known = [(EXTERNAL_URL, text(&server.external)), (INTERNAL_URL, text(&server.internal))];
+    let known = known.into_iter().filter_map(|(key, value)| Some((key, value?)));
+    Some(Api { url, api_type, spec, tags: tags.clone(), annotations: annotations(known) })
+}
+
+fn annotations<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> BTreeMap<AnnotationKey, String> {
+    pairs.into_iter().filter_map(|(key, value)| Some((key.parse().ok()?, value))).collect()
+}

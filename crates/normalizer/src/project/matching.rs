@@ -1,0 +1,171 @@
+//! Which InferenceService serves which model version.
+//!
+//! A service belongs to a version by its labels, else by the registry's own record of it. What belongs to a version
+//! is *claimed*: it is shown with the version, and never as an entry of its own, whether it is ready or not and
+//! whether the version is archived or not.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use bridge_api::messages::ServedBy;
+use cluster::kserve::InferenceService;
+use registry_client::records::{InferenceServiceRecord, ModelVersion};
+
+use super::Diagnostic;
+use crate::inventory::{Inventory, RegistryContents, SourceId};
+use cluster::watch::ObservedInferenceService;
+
+/// Older and newer controllers label with either.
+const LABEL_PREFIXES: [&str; 2] = ["modelregistry.opendatahub.io/", "modelregistry.kubeflow.org/"];
+
+/// A version of a registry.
+type VersionRef<'a> = (&'a SourceId, &'a str);
+
+/// The outcome of matching.
+pub(super) struct Matches<'a> {
+    servers: BTreeMap<VersionRef<'a>, (&'a SourceId, &'a ObservedInferenceService)>,
+    claimed: BTreeSet<(&'a SourceId, &'a str, &'a str)>,
+}
+
+impl<'a> Matches<'a> {
+    /// The service that serves a version now, and its cluster.
+    pub(super) fn server_of(
+        &self,
+        registry: &'a SourceId,
+        version: &'a str,
+    ) -> Option<(&'a SourceId, &'a ObservedInferenceService)> {
+        self.servers.get(&(registry, version)).copied()
+    }
+
+    /// Whether a registry knows that service.
+    pub(super) fn is_claimed(&self, cluster: &SourceId, service: &InferenceService) -> bool {
+        self.claimed.contains(&(cluster, service.namespace.as_str(), service.name.as_str()))
+    }
+}
+
+/// A service, as an entry remembers it.
+pub(super) fn served_by(cluster: &SourceId, service: &InferenceService) -> ServedBy {
+    ServedBy { cluster: cluster.to_string(), namespace: service.namespace.clone(), name: service.name.clone() }
+}
+
+/// Whether a service's labels say that a registry knows it.
+pub(super) fn is_labelled(service: &InferenceService) -> bool {
+    LABEL_PREFIXES.iter().any(|prefix| service.labels.contains_key(&format!("{prefix}registered-model-id")))
+}
+
+/// Matches every service of every cluster.
+pub(super) fn match_services<'a>(inventory: &'a Inventory, diagnostics: &mut Vec<Diagnostic>) -> Matches<'a> {
+    let records = by_record(inventory);
+    let mut matches = Matches { servers: BTreeMap::new(), claimed: BTreeSet::new() };
+    for (cluster, contents) in &inventory.clusters {
+        for served in &contents.services {
+            let service = &served.service;
+            let subject = format!("InferenceService `{}/{}`", service.namespace, service.name);
+            let mut note = |problem: String| {
+                diagnostics.push(Diagnostic { source: cluster.clone(), subject: subject.clone(), problem });
+            };
+            let recorded = records.get(&(service.namespace.as_str(), service.name.as_str()));
+            let Some(version) = by_label(inventory, service, recorded, &mut note) else { continue };
+            matches.claimed.insert((cluster, &service.namespace, &service.name));
+            if !service.ready() {
+                continue;
+            }
+            if let Some((_, other)) = matches.servers.get(&version) {
+                let other = &other.service;
+                note(format!(
+                    "not shown: its model version is shown with `{}/{}`, which serves it too",
+                    other.namespace, other.name
+                ));
+            } else {
+                matches.servers.insert(version, (cluster, served));
+            }
+        }
+    }
+    matches
+}
+
+/// The version that a service's labels name; where they name none, or could mean several registries, the recorded one.
+fn by_label<'a>(
+    inventory: &'a Inventory,
+    service: &InferenceService,
+    recorded: Option<&VersionRef<'a>>,
+    note: &mut impl FnMut(String),
+) -> Option<VersionRef<'a>> {
+    let label = |name: &str| {
+        let found = LABEL_PREFIXES.iter().find_map(|prefix| service.labels.get(&format!("{prefix}{name}")));
+        found.map(|value| value.trim()).filter(|value| !value.is_empty())
+    };
+    let (Some(model), Some(version)) = (label("registered-model-id"), label("model-version-id")) else {
+        return recorded.copied();
+    };
+    let named = label("registry-name").or_else(|| label("name"));
+    let mut candidates: Vec<(VersionRef<'a>, Option<&str>)> = inventory
+        .registries
+        .iter()
+        .filter_map(|(source, contents)| {
+            let found = contents.versions.get(version).filter(|found| found.registered_model_id == model)?;
+            Some(((source, found.id.as_str()), contents.registry_name.as_deref()))
+        })
+        .collect();
+    if candidates.len() > 1 && candidates.iter().any(|(_, name)| name.is_some() && *name == named) {
+        candidates.retain(|(_, name)| *name == named);
+    }
+    match &candidates[..] {
+        [] => recorded.copied(),
+        [(version, _)] => Some(*version),
+        several => recorded.copied().or_else(|| {
+            note(format!(
+                "its labels (registered model {model}, version {version}) fit {} registries: shown on its own; \
+                 label it `modelregistry.opendatahub.io/name` with the registry's name",
+                several.len()
+            ));
+            None
+        }),
+    }
+}
+
+/// The version that the registries' own records give to each service, by namespace and name.
+fn by_record(inventory: &Inventory) -> BTreeMap<(&str, &str), VersionRef<'_>> {
+    let mut services: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for served in inventory.clusters.values().flat_map(|contents| &contents.services) {
+        services.entry(&served.service.namespace).or_default().insert(&served.service.name);
+    }
+    let mut found = BTreeMap::new();
+    for (source, contents) in &inventory.registries {
+        let mut records: Vec<_> = contents.inference_services.iter().filter(|record| record.is_deployed()).collect();
+        // The newest first: of several records of one service it counts.
+        records.sort_by_cached_key(|record| Reverse((record.create_time, record.id.len(), record.id.clone())));
+        for record in records {
+            let environment = contents.serving_environments.get(&record.serving_environment_id);
+            let Some(namespace) = environment.map(|environment| environment.name.as_str()) else { continue };
+            let named = services
+                .get_key_value(namespace)
+                .and_then(|(namespace, names)| Some((*namespace, service_of(record, names)?)));
+            if let (Some(service), Some(version)) = (named, version_of(contents, record)) {
+                found.entry(service).or_insert((source, version));
+            }
+        }
+    }
+    found
+}
+
+/// The service that a record means: its name is the service's, mostly with `/` and an id behind it. Of several names
+/// that begin it the longest is meant.
+fn service_of<'a>(record: &InferenceServiceRecord, names: &BTreeSet<&'a str>) -> Option<&'a str> {
+    let name = record.name.as_str();
+    let exact = name.split('/').next().unwrap_or(name);
+    names
+        .get(exact)
+        .or_else(|| names.iter().filter(|candidate| name.starts_with(**candidate)).max_by_key(|c| c.len()))
+        .copied()
+}
+
+/// The version that a record means: the one that it names, else its model's newest LIVE one.
+fn version_of<'a>(contents: &'a RegistryContents, record: &InferenceServiceRecord) -> Option<&'a str> {
+    if let Some(id) = record.model_version_id.as_deref().filter(|id| !id.is_empty()) {
+        return contents.versions.get(id).map(|version| version.id.as_str());
+    }
+    let newest = |version: &&ModelVersion| (version.create_time, version.id.len(), version.id.clone());
+    let of_model = contents.versions.values().filter(|v| v.registered_model_id == record.registered_model_id);
+    of_model.filter(|version| version.state.is_live()).max_by_key(newest).map(|version| version.id.as_str())
+}

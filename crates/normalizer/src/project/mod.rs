@@ -1,0 +1,185 @@
+//! The projection: a pure function from what is known to what is published.
+//!
+//! `Inventory -> entries + diagnostics`, deterministic and sorted, without clock and I/O. Three steps: drafts of
+//! registered versions ([`registered`]) and of services that no registry knows ([`served`]), joined by
+//! [`matching`]; names for all of them at once ([`naming`]); documents.
+
+mod cards;
+mod described;
+mod matching;
+pub mod naming;
+mod registered;
+mod served;
+mod server;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bridge_api::key::EntryKey;
+use bridge_api::messages::{Origin, ReconcilerType, ServedBy};
+use model_catalog::document::Catalog;
+use model_catalog::names::{NonEmpty, Owner};
+use serde::Serialize;
+use url::Url;
+
+use crate::inventory::{Inventory, SourceId};
+use described::Described;
+use naming::{Identity, Wish};
+
+/// What the projection needs besides the inventory.
+#[derive(Debug, Clone)]
+pub struct ProjectionSettings {
+    /// Owner of what names none (`DEFAULT_OWNER`).
+    pub default_owner: Owner,
+    /// Lifecycle of what names none (`DEFAULT_LIFECYCLE`).
+    pub default_lifecycle: NonEmpty,
+    /// Where readers reach location: the base of the model cards' addresses.
+    pub location_base: Url,
+}
+
+/// An entry of the catalog, before it is written in a format.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// In storage, and in location's URIs.
+    pub key: EntryKey,
+    /// What it is made from.
+    pub origin: Origin,
+    /// Whether a registry knows it.
+    pub reconciler: ReconcilerType,
+    /// What it says.
+    pub catalog: Catalog,
+    /// The model card that belongs to it.
+    pub card: Option<Card>,
+    /// The catalog that may have its model card could not be asked yet: not to be published over what is stored.
+    pub card_pending: bool,
+    /// A registry that could not be read yet may know it: not to be published anew.
+    pub unsettled: bool,
+    /// When its records were last updated, in milliseconds since the epoch, as far as that is known.
+    pub last_update: Option<i64>,
+}
+
+/// A model card, and the key under which location serves it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Card {
+    /// The `key` parameter of `/modelcard`.
+    pub key: String,
+    /// Markdown.
+    pub text: String,
+}
+
+/// Something that could not be published as it was given: what it is, and why.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Diagnostic {
+    /// The registry or cluster.
+    pub source: SourceId,
+    /// The model and version, or the namespace and service.
+    pub subject: String,
+    /// What was left out or could not be shown, and the rule behind it.
+    pub problem: String,
+}
+
+/// What the inventory comes to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Projection {
+    /// By key.
+    pub entries: BTreeMap<EntryKey, Entry>,
+    /// Sorted, without doubles.
+    pub diagnostics: Vec<Diagnostic>,
+    shown: BTreeSet<Identity>,
+}
+
+impl Projection {
+    /// Whether an entry that is made from `origin`'s ids is shown.
+    pub fn shows(&self, origin: &Origin) -> bool {
+        self.shown.contains(&Identity::from(origin))
+    }
+}
+
+/// A draft of an entry: everything but its names.
+struct Draft {
+    wish: Wish,
+    reconciler: ReconcilerType,
+    described: Described,
+    server: Option<server::Server>,
+    card: Option<cards::Found>,
+    card_pending: bool,
+    unsettled: bool,
+    served_by: Option<ServedBy>,
+    last_update: Option<i64>,
+}
+
+/// Collects diagnostics of one source.
+struct Notes<'a> {
+    source: &'a SourceId,
+    all: &'a mut Vec<Diagnostic>,
+}
+
+impl Notes<'_> {
+    fn add(&mut self, subject: &str, problem: impl Into<String>) {
+        let (subject, problem) = (subject.to_owned(), problem.into());
+        self.all.push(Diagnostic { source: self.source.clone(), subject, problem });
+    }
+}
+
+/// Projects `inventory`: the same result for the same inventory, on every run.
+pub fn project(inventory: &Inventory, settings: &ProjectionSettings) -> Projection {
+    let mut diagnostics = Vec::new();
+    let matches = matching::match_services(inventory, &mut diagnostics);
+    let mut drafts = Vec::new();
+    for (source, contents) in &inventory.registries {
+        let mut notes = Notes { source, all: &mut diagnostics };
+        registered::drafts(source, contents, &matches, settings, &mut notes, &mut drafts);
+    }
+    for (source, contents) in &inventory.clusters {
+        let mut notes = Notes { source, all: &mut diagnostics };
+        served::drafts(source, contents, &matches, inventory.unread_registries, settings, &mut notes, &mut drafts);
+    }
+    let entries = finish(drafts, inventory, settings, &mut diagnostics);
+    diagnostics.sort();
+    diagnostics.dedup();
+    let shown = entries.values().map(|entry| Identity::from(&entry.origin)).collect();
+    Projection { entries, diagnostics, shown }
+}
+
+/// Names the drafts and makes entries of them.
+fn finish(
+    drafts: Vec<Draft>,
+    inventory: &Inventory,
+    settings: &ProjectionSettings,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> BTreeMap<EntryKey, Entry> {
+    let mut wishes: Vec<Wish> = drafts.iter().map(|draft| draft.wish.clone()).collect();
+    // What is only remembered takes part in the naming behind the drafts, and is not published anew.
+    let drafted: BTreeSet<&Identity> = drafts.iter().map(|draft| &draft.wish.identity).collect();
+    let remembered = inventory.remembered.iter().map(Wish::from);
+    wishes.extend(remembered.filter(|wish| !drafted.contains(&wish.identity)));
+    let card_keys = cards::keys(drafts.iter().filter_map(|draft| draft.card.as_ref()));
+    let mut entries = BTreeMap::new();
+    for (draft, naming) in drafts.into_iter().zip(naming::assign(&wishes)) {
+        let Some(naming) = naming else {
+            diagnostics.push(Diagnostic {
+                source: draft.wish.identity.source.clone(),
+                subject: format!("{} {}", draft.wish.first, draft.wish.second),
+                problem: "left out: its source lists another entry with the same ids".to_owned(),
+            });
+            continue;
+        };
+        let card = draft.card.and_then(|found| {
+            let key = card_keys.get(&found)?.clone();
+            Some(Card { key, text: found.text })
+        });
+        let card_url = card.as_ref().map(|card| cards::url(&settings.location_base, &card.key));
+        let catalog = draft.described.into_catalog(&naming.name, draft.server, card_url);
+        let entry = Entry {
+            key: naming.key.clone(),
+            origin: draft.wish.into_origin(draft.served_by),
+            reconciler: draft.reconciler,
+            catalog,
+            card,
+            card_pending: draft.card_pending,
+            unsettled: draft.unsettled,
+            last_update: draft.last_update,
+        };
+        entries.insert(naming.key, entry);
+    }
+    entries
+}

@@ -1,0 +1,77 @@
+//! What an InferenceService says of the server that runs it: its addresses and whether callers must authenticate.
+
+use cluster::owned::{OwnedService, TargetPort};
+use cluster::watch::ObservedInferenceService;
+use model_catalog::links::WebUrl;
+use url::Url;
+
+/// The address and guard of a model server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Server {
+    /// Reached from outside the cluster.
+    pub(super) external: Option<WebUrl>,
+    /// Reached from inside the cluster.
+    pub(super) internal: Option<WebUrl>,
+    /// Whether callers must authenticate.
+    pub(super) authentication: bool,
+}
+
+/// Newest first: RHOAI 2.x and later set the annotation, earlier ones the label.
+const AUTH_ANNOTATION: &str = "security.opendatahub.io/enable-auth";
+const AUTH_LABEL: &str = "security.openshift.io/enable-authentication";
+
+impl Server {
+    pub(super) fn of(served: &ObservedInferenceService) -> Self {
+        let status_url = served.service.url.as_ref();
+        let external = status_url.filter(|url| !is_cluster_local(url));
+        // A service may own several, of canaries for instance: its own counts.
+        let own = format!("{}-predictor", served.service.name);
+        let predictors = served.services.iter().filter(|service| service.name.ends_with("-predictor"));
+        let predictor = predictors.min_by_key(|service| (service.name != own, &service.name));
+        let internal = predictor.map(|service| service_url(service)).or_else(|| {
+            let known = [served.service.address_url.as_ref(), status_url].into_iter().flatten();
+            known.into_iter().find(|url| is_cluster_local(url)).map(ToString::to_string)
+        });
+        Self {
+            external: external.and_then(|url| url.as_str().trim_end_matches('/').parse().ok()),
+            internal: internal.and_then(|url| url.trim_end_matches('/').parse().ok()),
+            authentication: authentication(served),
+        }
+    }
+
+    /// The address that callers are given: the external one where there is one.
+    pub(super) fn url(&self) -> Option<&WebUrl> {
+        self.external.as_ref().or(self.internal.as_ref())
+    }
+}
+
+fn authentication(served: &ObservedInferenceService) -> bool {
+    let annotation = served.service.annotations.get(AUTH_ANNOTATION);
+    match annotation.or_else(|| served.service.labels.get(AUTH_LABEL)) {
+        Some(value) => value.trim().eq_ignore_ascii_case("true"),
+        // What earlier versions of RHOAI leave behind when they switch authentication on.
+        None => !served.service_accounts.is_empty(),
+    }
+}
+
+fn is_cluster_local(url: &Url) -> bool {
+    let Some(host) = url.host_str() else { return false };
+    // The cluster's domain may be another than cluster.local, and may be left out.
+    host.split('.').skip(2).any(|label| label == "svc") || host.ends_with(".cluster.local")
+}
+
+/// The address of a Service inside its cluster. Clients of a headless one reach the pods themselves, so there the
+/// pods' port counts.
+fn service_url(service: &OwnedService) -> String {
+    let first = service.ports.first();
+    let target = first.filter(|_| service.headless).and_then(|port| match port.target_port {
+        Some(TargetPort::Number(number)) => Some(number),
+        _ => None,
+    });
+    let port = target.or(first.map(|port| port.port));
+    let named_https = first.and_then(|port| port.name.as_deref()).is_some_and(|name| name.starts_with("https"));
+    let scheme = if named_https || matches!(port, Some(443 | 8443)) { "https" } else { "http" };
+    let default = if scheme == "https" { 443 } else { 80 };
+    let suffix = port.filter(|port| *port != default).map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{scheme}://{}.{}.svc.cluster.local{suffix}", service.name, service.namespace)
+}

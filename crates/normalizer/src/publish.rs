@@ -1,0 +1,277 @@
+//! Publishing: brings storage in step with a projection. Sends the entries whose content storage does not hold, then
+//! the set of keys that there are.
+//!
+//! The state that counts is storage's own list, read anew each time: nothing is remembered from one time to the next
+//! but what a Go storage, whose list has no digests, was sent.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bridge_api::clients::{ClientError, StorageClient};
+use bridge_api::digest::{Digest, content_digest};
+use bridge_api::key::EntryKey;
+use bridge_api::messages::{Origin, PostBody, ReconcilerType};
+use futures::{StreamExt as _, stream};
+use model_catalog::render::{Format, RenderError, render};
+use thiserror::Error;
+
+use crate::metrics::NormalizerMetrics;
+use crate::observe::Observed;
+use crate::project::naming::Identity;
+use crate::project::{Entry, Projection};
+
+/// How many entries are sent at a time. Storage writes them in groups, so more at once is faster.
+const CONCURRENCY: usize = 32;
+
+/// What storage says that it holds.
+#[derive(Debug, Clone, Default)]
+pub struct Stored {
+    entries: BTreeMap<EntryKey, StoredEntry>,
+    /// Whether storage waits to be told what there is.
+    unsettled: bool,
+}
+
+#[derive(Debug, Clone, Default)]
+struct StoredEntry {
+    digest: Option<Digest>,
+    origin: Option<Origin>,
+}
+
+/// What a publication did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Published {
+    /// Entries that were sent.
+    pub upserts: usize,
+    /// Entries that storage refused, with its reasons.
+    pub refused: Vec<(EntryKey, String)>,
+    /// Keys that were taken out.
+    pub removed: Vec<EntryKey>,
+}
+
+/// Storage could not be brought in step.
+#[derive(Debug, Error)]
+pub enum PublishError {
+    /// Storage did not answer as it should.
+    #[error(transparent)]
+    Storage(#[from] ClientError),
+    /// A document could not be written.
+    #[error(transparent)]
+    Render(#[from] RenderError),
+}
+
+/// An entry in the form in which it is sent.
+struct Rendered {
+    key: EntryKey,
+    reconciler: ReconcilerType,
+    post: PostBody,
+    digest: Digest,
+}
+
+/// Sends projections to one storage.
+#[derive(Debug)]
+pub struct Publisher {
+    storage: StorageClient,
+    format: Format,
+    metrics: NormalizerMetrics,
+    /// What was sent, for storages that do not tell.
+    sent: BTreeMap<EntryKey, Digest>,
+    announced: bool,
+}
+
+impl Publisher {
+    /// A publisher to `storage`.
+    pub fn new(storage: StorageClient, format: Format, metrics: NormalizerMetrics) -> Self {
+        Self { storage, format, metrics, sent: BTreeMap::new(), announced: false }
+    }
+
+    /// What storage holds now.
+    pub async fn stored(&self) -> Result<Stored, PublishError> {
+        let list = self.storage.list().await?;
+        let unsettled = list.settled == Some(false);
+        let mut entries = BTreeMap::new();
+        for key in list.keys {
+            match key.parse::<EntryKey>() {
+                Ok(key) => drop(entries.insert(key, StoredEntry::default())),
+                Err(error) => tracing::warn!("storage lists a key that is none, it is left alone: {error}"),
+            }
+        }
+        for entry in list.entries.into_iter().flatten() {
+            if let Ok(key) = entry.key.parse::<EntryKey>() {
+                entries.insert(key, StoredEntry { digest: Some(entry.digest), origin: entry.origin });
+            }
+        }
+        Ok(Stored { entries, unsettled })
+    }
+
+    /// Brings storage, which holds `stored`, in step with `projection`.
+    pub async fn publish(
+        &mut self,
+        projection: &Projection,
+        stored: &Stored,
+        observed: &Observed,
+    ) -> Result<Published, PublishError> {
+        let due = self.due(projection, stored, observed)?;
+        let mut published = Published::default();
+        let storage = &self.storage;
+        let mut sending = stream::iter(due)
+            .map(|rendered| async move {
+                let sent = storage.upsert(&rendered.key, rendered.reconciler, &rendered.post).await;
+                (rendered, sent)
+            })
+            .buffer_unordered(CONCURRENCY);
+        let mut failure = None;
+        while let Some((rendered, sent)) = sending.next().await {
+            let key = rendered.key;
+            match sent {
+                Ok(_) => {
+                    self.metrics.upsert("ok");
+                    published.upserts += 1;
+                    self.sent.insert(key, rendered.digest);
+                }
+                Err(error) if error.is_retryable() => {
+                    self.metrics.upsert("failed");
+                    failure = Some(error);
+                }
+                Err(error) => {
+                    self.metrics.upsert("refused");
+                    published.refused.push((key, error.to_string()));
+                }
+            }
+        }
+        drop(sending);
+        if let Some(error) = failure {
+            return Err(error.into());
+        }
+        self.announce(projection, stored, observed, &mut published).await?;
+        Ok(published)
+    }
+
+    /// The entries whose content storage does not hold, or of which it does not know what they are made from.
+    fn due(
+        &self,
+        projection: &Projection,
+        stored: &Stored,
+        observed: &Observed,
+    ) -> Result<Vec<Rendered>, PublishError> {
+        let mut due = Vec::new();
+        for entry in projection.entries.values() {
+            let held = stored.entries.get(&entry.key);
+            if waits(entry, held, observed) {
+                continue;
+            }
+            let rendered = Rendered::new(entry, self.format)?;
+            let same = held.is_some_and(|held| match &held.digest {
+                Some(digest) => *digest == rendered.digest && held.origin.as_ref() == Some(&entry.origin),
+                None => self.sent.get(&entry.key) == Some(&rendered.digest),
+            });
+            if !same {
+                due.push(rendered);
+            }
+        }
+        Ok(due)
+    }
+
+    /// Sends the key set, where it says something new.
+    async fn announce(
+        &mut self,
+        projection: &Projection,
+        stored: &Stored,
+        observed: &Observed,
+        published: &mut Published,
+    ) -> Result<(), PublishError> {
+        // What was never read may hold anything: until then nothing is said of what there is.
+        if !observed.is_complete() {
+            return Ok(());
+        }
+        let refused: BTreeSet<&EntryKey> = published.refused.iter().map(|(key, _)| key).collect();
+        // An entry that storage refuses under a new key stays under the one that it has.
+        let waiting: BTreeSet<&Origin> = projection
+            .entries
+            .values()
+            .filter(|entry| refused.contains(&entry.key))
+            .map(|entry| &entry.origin)
+            .collect();
+        let gone = |key: &EntryKey, held: &StoredEntry| {
+            !projection.entries.contains_key(key)
+                && !held.origin.as_ref().is_some_and(|origin| waiting.contains(origin))
+                && is_gone(held, projection, observed)
+        };
+        published.removed =
+            stored.entries.iter().filter(|(key, held)| gone(key, held)).map(|(key, _)| key.clone()).collect();
+        if self.announced && !stored.unsettled && published.removed.is_empty() {
+            return Ok(());
+        }
+        let removed: BTreeSet<&EntryKey> = published.removed.iter().collect();
+        let keys: BTreeSet<&EntryKey> = projection
+            .entries
+            .keys()
+            .filter(|key| !refused.contains(key))
+            .chain(stored.entries.keys().filter(|key| !removed.contains(key)))
+            .collect();
+        let keys: Vec<EntryKey> = keys.into_iter().cloned().collect();
+        self.storage.current_key_set(&keys).await?;
+        self.announced = true;
+        self.metrics.removals.inc_by(published.removed.len() as u64);
+        for key in &published.removed {
+            self.sent.remove(key);
+            tracing::info!(%key, "the entry is gone from its source and was removed");
+        }
+        Ok(())
+    }
+}
+
+/// Whether an entry is better left as it is stored, because something that belongs to it could not be read yet.
+fn waits(entry: &Entry, held: Option<&StoredEntry>, observed: &Observed) -> bool {
+    let stored = held.and_then(|held| held.origin.as_ref());
+    let Some(stored) = stored.filter(|stored| Identity::from(*stored) == Identity::from(&entry.origin)) else {
+        return entry.unsettled;
+    };
+    let server_unknown = || {
+        let before = stored.served_by.as_ref().filter(|_| entry.origin.served_by.is_none());
+        before.is_some_and(|service| {
+            let read = observed.known.iter().any(|source| source.as_str() == service.cluster) || !observed.discovered;
+            read && !observed.inventory.settles(&service.cluster, &service.namespace, &service.name)
+        })
+    };
+    entry.card_pending || server_unknown()
+}
+
+impl Stored {
+    /// What storage holds and no source shows, though nothing proves that it is gone.
+    pub fn remembered(&self, observed: &Observed) -> BTreeSet<Origin> {
+        let origins = self.entries.values().filter_map(|held| held.origin.as_ref());
+        origins.filter(|origin| !proves_absent(observed, origin)).cloned().collect()
+    }
+}
+
+/// Whether an entry that is not in the projection may be removed.
+fn is_gone(held: &StoredEntry, projection: &Projection, observed: &Observed) -> bool {
+    match &held.origin {
+        // Written by a Go normalizer: whose it is, nobody knows.
+        None => observed.is_complete(),
+        // Renamed: the projection has it under another key.
+        Some(origin) => projection.shows(origin) || proves_absent(observed, origin),
+    }
+}
+
+/// Whether an entry's source proves that it is gone. A source that nobody reads any more has nothing to say, once it
+/// is sure that no such source is left to be found.
+fn proves_absent(observed: &Observed, origin: &Origin) -> bool {
+    let known = observed.known.iter().any(|source| source.as_str() == origin.source);
+    if known { observed.inventory.proves_absent(origin) } else { observed.discovered }
+}
+
+impl Rendered {
+    fn new(entry: &Entry, format: Format) -> Result<Self, RenderError> {
+        let (model_card_key, model_card) =
+            entry.card.as_ref().map(|card| (card.key.clone(), card.text.clone())).unwrap_or_default();
+        let post = PostBody {
+            body: render(&entry.catalog, format)?,
+            last_update_time_since_epoch: entry.last_update.map(|time| time.to_string()).unwrap_or_default(),
+            model_card_key,
+            model_card,
+            origin: Some(entry.origin.clone()),
+        };
+        let digest = content_digest(&post.body, &post.model_card_key, &post.model_card);
+        Ok(Self { key: entry.key.clone(), reconciler: entry.reconciler, post, digest })
+    }
+}

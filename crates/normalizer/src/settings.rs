@@ -1,0 +1,229 @@
+//! The normalizer's settings: every one a flag and an environment variable.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{ArgAction, Parser};
+use cluster::ClusterSettings;
+use model_catalog::names::{NonEmpty, Owner};
+use model_catalog::render::Format;
+use secrecy::SecretString;
+use service::settings::{CommaList, GoDuration, http_url, secret};
+use service::telemetry::LogSettings;
+use url::Url;
+
+/// Reads Model Registries and KServe InferenceServices, turns them into catalog entries, and pushes those to
+/// storage-rest.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "normalizer", version)]
+pub struct Settings {
+    /// Where health and metrics are served
+    #[arg(long, env = "NORMALIZER_ADMIN_ADDRESS", value_name = "IP:PORT", default_value = "0.0.0.0:8080")]
+    pub admin_address: SocketAddr,
+
+    /// Model registries by URL, separated by commas, each perhaps as NAME=URL [default: MR_ROUTE, else those found in
+    /// the cluster]
+    #[arg(
+        long,
+        env = "MR_URL",
+        value_name = "URL,...",
+        default_value_t,
+        hide_default_value = true,
+        help_heading = "Registries"
+    )]
+    pub mr_url: CommaList<NamedUrl>,
+
+    /// Model registries by OpenShift Route, separated by commas, each NAME or NAMESPACE:NAME
+    #[arg(
+        long,
+        env = "MR_ROUTE",
+        value_name = "ROUTE,...",
+        default_value_t,
+        hide_default_value = true,
+        help_heading = "Registries"
+    )]
+    pub mr_route: CommaList<String>,
+
+    /// Model catalogs by URL, separated by commas [default: those found in the cluster, and beside each registry]
+    #[arg(
+        long,
+        env = "CATALOG_URL",
+        value_name = "URL,...",
+        default_value_t,
+        hide_default_value = true,
+        help_heading = "Registries"
+    )]
+    pub catalog_url: CommaList<NamedUrl>,
+
+    /// The bearer token for registries and catalogs [default: the Kubernetes token]
+    #[arg(long, env = "KFMR_TOKEN", value_name = "TOKEN", value_parser = secret, hide_env_values = true, help_heading = "Registries")]
+    pub kfmr_token: Option<SecretString>,
+
+    /// A PEM file with certificates to trust in registries', besides the system's
+    #[arg(long, env = "REGISTRY_CA", value_name = "FILE", help_heading = "Registries")]
+    pub registry_ca: Option<PathBuf>,
+
+    /// Take any certificate of registries: anyone on the way can read the token
+    #[arg(
+        long, env = "REGISTRY_INSECURE_SKIP_TLS_VERIFY", value_name = "BOOL", default_value_t = false, num_args = 0..=1,
+        require_equals = true, default_missing_value = "true", action = ArgAction::Set,
+        value_parser = clap::builder::BoolishValueParser::new(), help_heading = "Registries"
+    )]
+    pub registry_insecure_skip_tls_verify: bool,
+
+    /// How many requests to one registry are under way at once
+    #[arg(
+        long, env = "REGISTRY_CONCURRENCY", value_name = "COUNT", default_value_t = 8,
+        value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Registries"
+    )]
+    pub registry_concurrency: u16,
+
+    /// How often registries are read
+    #[arg(
+        long, env = "POLLING_INTERVAL", value_name = "DURATION", default_value = "2m", value_parser = positive,
+        help_heading = "Registries"
+    )]
+    pub polling_interval: GoDuration,
+
+    /// How long a discovered registry must be gone before its entries are removed
+    #[arg(long, env = "SOURCE_GRACE", value_name = "DURATION", default_value = "10m", help_heading = "Registries")]
+    pub source_grace: GoDuration,
+
+    /// The storage service [default: http://localhost:7070, or port 7070 of POD_IP where that is set]
+    #[arg(long, env = "STORAGE_URL", value_name = "URL", value_parser = http_url, help_heading = "Publishing")]
+    pub storage_url: Option<Url>,
+
+    /// A PEM file with certificates to trust in storage's, besides the system's
+    #[arg(long, env = "STORAGE_CA", value_name = "FILE", help_heading = "Publishing")]
+    pub storage_ca: Option<PathBuf>,
+
+    /// The format of entries, the same in all three services: CatalogInfoYamlFormat or JsonArrayFormat
+    #[arg(long, env = "NORMALIZER_FORMAT", value_name = "FORMAT", default_value_t, help_heading = "Publishing")]
+    pub format: Format,
+
+    /// Owner of models that name none: a user, or user:NAME, group:NAMESPACE/NAME
+    #[arg(
+        long,
+        env = "DEFAULT_OWNER",
+        value_name = "OWNER",
+        default_value = "rhdh-rhoai-bridge",
+        help_heading = "Publishing"
+    )]
+    pub default_owner: Owner,
+
+    /// Lifecycle of models that name none
+    #[arg(
+        long,
+        env = "DEFAULT_LIFECYCLE",
+        value_name = "TEXT",
+        default_value = "development",
+        help_heading = "Publishing"
+    )]
+    pub default_lifecycle: NonEmpty,
+
+    /// The location service as readers of model cards reach it [default: BRIDGE_URL, else http://localhost:9090]
+    #[arg(long, env = "BRIDGE_PUBLIC_URL", value_name = "URL", value_parser = http_url, help_heading = "Publishing")]
+    pub bridge_public_url: Option<Url>,
+
+    /// The location service as Backstage sees it, for model cards when BRIDGE_PUBLIC_URL is not set
+    #[arg(long, env = "BRIDGE_URL", value_name = "URL", value_parser = http_url, help_heading = "Publishing")]
+    pub bridge_url: Option<Url>,
+
+    /// The pod's address, set by the downward API in a sidecar
+    #[arg(long, env = "POD_IP", value_name = "IP", help_heading = "Publishing")]
+    pub pod_ip: Option<IpAddr>,
+
+    /// Files with InferenceServices to show in place of a cluster's, separated by commas
+    #[arg(
+        long,
+        env = "KSERVE_MANIFESTS",
+        value_name = "FILE,...",
+        default_value_t,
+        hide_default_value = true,
+        help_heading = "Cluster access"
+    )]
+    pub manifests: CommaList<String>,
+
+    /// Read no cluster, even where one is configured
+    #[arg(
+        long, env = "NO_CLUSTER", value_name = "BOOL", default_value_t = false, num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", action = ArgAction::Set,
+        value_parser = clap::builder::BoolishValueParser::new(), help_heading = "Cluster access"
+    )]
+    pub no_cluster: bool,
+
+    /// Cluster access
+    #[command(flatten)]
+    pub cluster: ClusterSettings,
+
+    /// Logs
+    #[command(flatten)]
+    pub log: LogSettings,
+}
+
+impl Settings {
+    /// Where storage is.
+    pub fn storage(&self) -> Result<Url, url::ParseError> {
+        match (&self.storage_url, self.pod_ip) {
+            (Some(url), _) => Ok(url.clone()),
+            (None, Some(ip)) => Url::parse(&format!("http://{}", SocketAddr::new(ip, 7070))),
+            (None, None) => Url::parse("http://localhost:7070"),
+        }
+    }
+
+    /// Where readers find model cards.
+    pub fn location_base(&self) -> Result<Url, url::ParseError> {
+        let given = self.bridge_public_url.as_ref().or(self.bridge_url.as_ref());
+        given.cloned().map_or_else(|| Url::parse("http://localhost:9090"), Ok)
+    }
+}
+
+fn positive(text: &str) -> Result<GoDuration, String> {
+    let duration: GoDuration = text.parse().map_err(|error| format!("{error}"))?;
+    if std::time::Duration::from(duration).is_zero() {
+        Err("it must be longer than nothing".to_owned())
+    } else {
+        Ok(duration)
+    }
+}
+
+/// A URL, perhaps with the name under which its entries are remembered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedUrl {
+    /// The name; without one the URL's own host and path.
+    pub name: String,
+    /// The URL.
+    pub url: Url,
+}
+
+impl FromStr for NamedUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, url) = match text.split_once('=') {
+            Some((name, url)) if !name.contains("://") => (Some(name.trim()), url),
+            _ => (None, text),
+        };
+        let url = http_url(url).map_err(|error| format!("`{}`: {error}", without_credentials(url)))?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("a URL must not carry credentials: give the token with KFMR_TOKEN".to_owned());
+        }
+        let own = || {
+            let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+            format!("{}{port}{}", url.host_str().unwrap_or_default(), url.path().trim_end_matches('/'))
+        };
+        let name = name.filter(|name| !name.is_empty()).map_or_else(own, str::to_owned);
+        Ok(Self { name, url })
+    }
+}
+
+fn without_credentials(url: &str) -> &str {
+    url.rsplit('@').next().unwrap_or(url)
+}
+
+impl std::fmt::Display for NamedUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}={}", self.name, self.url)
+    }
+}

@@ -1,0 +1,230 @@
+//! Which registries and clusters there are: from the settings, or discovered in the cluster.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cluster::discovery::{Discovery, Endpoint};
+use cluster::{Cluster, discover_registries, resolve_routes};
+use registry_client::{CatalogClient, RegistryClient};
+use secrecy::SecretString;
+use service::Shutdown;
+use tokio_util::task::TaskTracker;
+use url::Url;
+
+use crate::inventory::{SourceId, Unread};
+use crate::metrics::SourceMetrics;
+use crate::observe::Board;
+use crate::observe::cards::{CardReader, Catalog};
+use crate::observe::reader::RegistryReader;
+use crate::observe::registry::{Cadence, poll};
+use crate::settings::NamedUrl;
+
+/// What the board calls the search for registries.
+const SEARCH: &str = "registries";
+/// How often registries are searched for until all were found.
+const IMPATIENT: Duration = Duration::from_secs(10);
+
+/// How registries are read.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// The HTTP client for registries and catalogs.
+    pub http: reqwest::Client,
+    /// The token for registries.
+    pub token: Token,
+    /// Catalogs that were configured.
+    pub catalogs: Vec<NamedUrl>,
+    /// How many requests to one registry are under way at once.
+    pub concurrency: usize,
+    /// How often each is read.
+    pub cadence: Cadence,
+    /// How long a discovered registry must be gone.
+    pub grace: Duration,
+}
+
+/// The token for registries.
+#[derive(Debug, Clone)]
+pub enum Token {
+    /// A configured one, or none.
+    Fixed(Option<SecretString>),
+    /// That of the cluster, as it is now: tokens of service accounts rotate.
+    OfCluster(Arc<Cluster>),
+}
+
+impl Token {
+    fn now(&self) -> Option<SecretString> {
+        match self {
+            Self::Fixed(token) => token.clone(),
+            Self::OfCluster(cluster) => cluster.bearer_token().unwrap_or_else(|error| {
+                tracing::warn!("no token for the registries: {error}");
+                None
+            }),
+        }
+    }
+}
+
+/// Starts and stops the tasks that read registries.
+#[derive(Debug, Clone)]
+pub struct Registries {
+    /// How they are read.
+    pub access: Access,
+    /// Where what they hold is put.
+    pub board: Board,
+    /// What is counted.
+    pub metrics: SourceMetrics,
+    /// The tasks.
+    pub tasks: TaskTracker,
+    /// Ends all of them.
+    pub shutdown: Shutdown,
+}
+
+/// A registry to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Wanted {
+    url: Url,
+    registry_name: Option<String>,
+    catalogs: Vec<Url>,
+}
+
+impl Registries {
+    /// Reads registries that were named by URL.
+    pub fn read_named(&self, registries: &[NamedUrl]) {
+        for registry in registries {
+            let wanted =
+                Wanted { url: registry.url.clone(), registry_name: Some(registry.name.clone()), catalogs: Vec::new() };
+            self.start(&SourceId::registry(&registry.name), &wanted, self.shutdown.child());
+        }
+    }
+
+    fn start(&self, id: &SourceId, wanted: &Wanted, shutdown: Shutdown) {
+        self.board.expect_registry(id);
+        let reader = self.reader(wanted);
+        let (id, cadence) = (id.clone(), self.access.cadence);
+        self.tasks.spawn(poll(id, reader, cadence, self.board.clone(), self.metrics.clone(), shutdown));
+    }
+
+    fn reader(&self, wanted: &Wanted) -> RegistryReader {
+        let token = self.access.token.now();
+        let catalog = |url: &Url, supposed| Catalog {
+            client: CatalogClient::new(url.clone(), self.access.http.clone(), token.clone()),
+            supposed,
+        };
+        let given = self.access.catalogs.iter().map(|named| &named.url).chain(&wanted.catalogs);
+        let mut catalogs: Vec<Catalog> = given.map(|url| catalog(url, false)).collect();
+        // Registries of other makes serve their catalog beside their API.
+        catalogs.push(catalog(&wanted.url, true));
+        RegistryReader {
+            registry_name: wanted.registry_name.clone(),
+            client: RegistryClient::new(wanted.url.clone(), self.access.http.clone(), token.clone()),
+            cards: CardReader::new(catalogs),
+            concurrency: self.access.concurrency,
+        }
+    }
+
+    /// Finds registries in `cluster`, by the Routes named or all that there are, again and again until the end.
+    pub async fn follow(self, cluster: Arc<Cluster>, routes: Vec<String>) {
+        self.board.discovering(SEARCH, Unread::Pending);
+        let mut running: BTreeMap<SourceId, Found> = BTreeMap::new();
+        let mut problem = None;
+        loop {
+            let found = if routes.is_empty() {
+                discover_registries(&cluster).await
+            } else {
+                resolve_routes(&cluster, &routes).await
+            };
+            let text = match found {
+                Ok(discovery) => {
+                    self.adopt(&mut running, &discovery);
+                    let problems: Vec<String> = discovery.problems.iter().map(ToString::to_string).collect();
+                    problems.join("; ")
+                }
+                Err(error) => error.to_string(),
+            };
+            if text.is_empty() {
+                self.board.discovered(SEARCH);
+            } else {
+                self.board.discovering(SEARCH, Unread::Failed);
+            }
+            say(&mut problem, text, running.len());
+            let pause = if problem.is_some() {
+                IMPATIENT.min(self.access.cadence.polling)
+            } else {
+                self.access.cadence.polling
+            };
+            if self.shutdown.unless(tokio::time::sleep(pause)).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Starts to read what was found, reads what moved at its new address, and gives up what is gone for long enough.
+    fn adopt(&self, running: &mut BTreeMap<SourceId, Found>, discovery: &Discovery) {
+        let catalogs: Vec<Url> = discovery.catalogs.iter().map(|catalog| catalog.url.clone()).collect();
+        for endpoint in &discovery.registries {
+            let id = SourceId::registry(&format!("{}/{}", endpoint.namespace, endpoint.name));
+            let wanted = Wanted {
+                url: endpoint.url.clone(),
+                registry_name: Some(endpoint.name.clone()),
+                catalogs: catalogs.clone(),
+            };
+            match running.get_mut(&id) {
+                Some(found) if found.wanted == wanted => found.missing_since = None,
+                Some(found) => {
+                    tracing::info!(source = %id, url = %wanted.url, "the registry or its catalog moved");
+                    found.shutdown.trigger();
+                    *found = self.found(&id, endpoint, wanted);
+                }
+                None => {
+                    tracing::info!(source = %id, url = %wanted.url, "a registry was found");
+                    let found = self.found(&id, endpoint, wanted);
+                    running.insert(id, found);
+                }
+            }
+        }
+        running.retain(|id, found| {
+            if !discovery.proves_absent(&found.endpoint) {
+                return true;
+            }
+            let since = *found.missing_since.get_or_insert_with(|| {
+                tracing::warn!(source = %id, "the registry is gone; its entries stay for a while");
+                Instant::now()
+            });
+            let keep = since.elapsed() < self.access.grace;
+            if !keep {
+                tracing::warn!(source = %id, "the registry stays gone: its entries are removed");
+                found.shutdown.trigger();
+                self.metrics.forget(id);
+                self.board.forget_registry(id);
+            }
+            keep
+        });
+    }
+
+    fn found(&self, id: &SourceId, endpoint: &Endpoint, wanted: Wanted) -> Found {
+        let shutdown = self.shutdown.child();
+        self.start(id, &wanted, shutdown.clone());
+        Found { endpoint: endpoint.clone(), wanted, shutdown, missing_since: None }
+    }
+}
+
+/// A registry that was discovered and is being read.
+#[derive(Debug)]
+struct Found {
+    endpoint: Endpoint,
+    wanted: Wanted,
+    shutdown: Shutdown,
+    missing_since: Option<Instant>,
+}
+
+/// Logs what keeps the search from being complete, when that changes.
+fn say(before: &mut Option<String>, problem: String, registries: usize) {
+    let problem = Some(problem).filter(|text| !text.is_empty());
+    if *before == problem {
+        return;
+    }
+    match &problem {
+        Some(text) => tracing::warn!("registries cannot be found for certain, nothing is removed: {text}"),
+        None => tracing::info!(registries, "all registries were found"),
+    }
+    *before = problem;
+}

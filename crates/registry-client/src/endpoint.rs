@@ -1,0 +1,208 @@
+//! One API under one base URL: builds addresses, asks with the token, reads a bounded answer, and tells JSON from the rest.
+
+use std::time::{Duration, SystemTime};
+
+use reqwest::{Response, StatusCode, header};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, de::Error as _};
+use url::Url;
+
+use crate::error::{Failure, Peer, RegistryError, public_url};
+
+/// The most that one page may have.
+const BODY_LIMIT: usize = 64 * 1024 * 1024;
+/// The most that is read of an error's body.
+const ERROR_BODY_LIMIT: usize = 16 * 1024;
+/// The longest piece of a server's text that goes into an error.
+const EXCERPT: usize = 160;
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Clone)]
+pub(crate) struct Endpoint {
+    pub(crate) peer: Peer,
+    base: Url,
+    http: reqwest::Client,
+    token: Option<SecretString>,
+    pub(crate) timeout: Duration,
+    pub(crate) body_limit: usize,
+}
+
+/// The whole body of a 200.
+#[derive(Debug)]
+pub(crate) struct Body {
+    content_type: String,
+    bytes: Vec<u8>,
+}
+
+impl Endpoint {
+    pub(crate) const fn new(peer: Peer, base: Url, http: reqwest::Client, token: Option<SecretString>) -> Self {
+        Self { peer, base, http, token, timeout: TIMEOUT, body_limit: BODY_LIMIT }
+    }
+
+    /// The base without credentials.
+    pub(crate) fn public_base(&self) -> String {
+        public_url(&self.base)
+    }
+
+    /// The address of a path below the base. Each segment is percent-encoded, slashes included.
+    pub(crate) fn url(&self, segments: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        url
+    }
+
+    pub(crate) fn error(&self, url: &Url, failure: Failure) -> RegistryError {
+        RegistryError { peer: self.peer, url: public_url(url), failure }
+    }
+
+    /// The body of a 200; any other status is an error.
+    pub(crate) async fn get(&self, url: &Url) -> Result<Body, RegistryError> {
+        let response = self.ask(url).await?;
+        match response.status() {
+            StatusCode::OK => self.read(url, response).await,
+            _ => Err(self.refused(url, response).await.0),
+        }
+    }
+
+    /// The body of a 200, or `None` when the API itself says that there is no such thing. A 404 that does not come from
+    /// the API (a router's page, another path) proves nothing and is an error.
+    pub(crate) async fn find(&self, url: &Url) -> Result<Option<Body>, RegistryError> {
+        let response = self.ask(url).await?;
+        match response.status() {
+            StatusCode::OK => self.read(url, response).await.map(Some),
+            StatusCode::NOT_FOUND => match self.refused(url, response).await {
+                (_, Refused::ByApi) => Ok(None),
+                (error, Refused::ByOther) => Err(error),
+            },
+            _ => Err(self.refused(url, response).await.0),
+        }
+    }
+
+    async fn ask(&self, url: &Url) -> Result<Response, RegistryError> {
+        let mut request = self.http.get(url.clone()).timeout(self.timeout).header(header::ACCEPT, "application/json");
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token.expose_secret());
+        }
+        let sent = request.send().await;
+        sent.map_err(|error| self.error(url, Failure::from_transport(error, self.timeout)))
+    }
+
+    async fn read(&self, url: &Url, response: Response) -> Result<Body, RegistryError> {
+        let content_type = content_type(&response);
+        let bytes = read_up_to(response, self.body_limit)
+            .await
+            .map_err(|error| self.error(url, Failure::from_transport(error, self.timeout)))?
+            .ok_or_else(|| {
+                let limit = self.body_limit;
+                self.error(url, Failure::TooLarge { limit })
+            })?;
+        Ok(Body { content_type, bytes })
+    }
+
+    async fn refused(&self, url: &Url, response: Response) -> (RegistryError, Refused) {
+        let code = response.status().as_u16();
+        let retry_after = retry_after(&response);
+        // A body that cannot be read does not make the refusal another one.
+        let bytes = match read_up_to(response, ERROR_BODY_LIMIT).await {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) | Err(_) => Vec::new(),
+        };
+        let (message, refused) = match serde_json::from_slice::<ApiError>(&bytes) {
+            Ok(ApiError { message: Some(message) }) => (message, Refused::ByApi),
+            _ => (String::from_utf8_lossy(&bytes).into_owned(), Refused::ByOther),
+        };
+        let failure = Failure::Status { code, message: excerpt(&self.redact(message)), retry_after };
+        (self.error(url, failure), refused)
+    }
+
+    /// A server may echo the token back at us.
+    fn redact(&self, text: String) -> String {
+        match &self.token {
+            Some(token) if !token.expose_secret().is_empty() => text.replace(token.expose_secret(), "***"),
+            _ => text,
+        }
+    }
+
+    /// Parses a body; `T` decides what shape is right.
+    pub(crate) fn parse<'a, T: Deserialize<'a>>(&self, url: &Url, body: &'a Body) -> Result<T, RegistryError> {
+        serde_json::from_slice(&body.bytes).map_err(|error| self.error(url, body.fault(&error)))
+    }
+}
+
+/// Who refused.
+#[derive(Debug, Clone, Copy)]
+enum Refused {
+    ByApi,
+    ByOther,
+}
+
+#[derive(Deserialize)]
+struct ApiError {
+    message: Option<String>,
+}
+
+impl Body {
+    fn fault(&self, error: &serde_json::Error) -> Failure {
+        if error.is_data() {
+            return Failure::WrongShape(error.to_string());
+        }
+        let text = String::from_utf8_lossy(&self.bytes);
+        let is_html = self.content_type.contains("html") || text.trim_start().starts_with('<');
+        let detail = if self.bytes.iter().all(u8::is_ascii_whitespace) {
+            "the body is empty".to_owned()
+        } else if is_html {
+            format!("an HTML page (a login or error page?) that starts {:?}", excerpt(&text))
+        } else if error.is_eof() {
+            format!("it ends in the middle, after {} bytes", self.bytes.len())
+        } else {
+            error.to_string()
+        };
+        Failure::NotJson { content_type: self.content_type.clone(), detail }
+    }
+}
+
+fn content_type(response: &Response) -> String {
+    let value = response.headers().get(header::CONTENT_TYPE);
+    let text = value.map(|value| String::from_utf8_lossy(value.as_bytes()));
+    excerpt(&text.unwrap_or_default())
+}
+
+/// The body, or `None` when it is longer than the limit.
+async fn read_up_to(mut response: Response, limit: usize) -> Result<Option<Vec<u8>>, reqwest::Error> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if bytes.len() + chunk.len() > limit {
+            return Ok(None);
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(Some(bytes))
+}
+
+/// `Retry-After` in seconds or as a date.
+fn retry_after(response: &Response) -> Option<Duration> {
+    let text = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    // A date that is past asks for no wait.
+    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
+}
+
+/// A short, printable, one-line piece of foreign text.
+pub(crate) fn excerpt(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().take(EXCERPT).collect();
+    let line: String = words.join(" ").chars().filter(|c| !c.is_control()).collect();
+    match line.char_indices().nth(EXCERPT) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line,
+    }
+}
+
+/// An error for a value that parses but makes no sense.
+pub(crate) fn wrong_shape(reason: impl std::fmt::Display) -> Failure {
+    Failure::WrongShape(serde_json::Error::custom(reason).to_string())
+}

@@ -1,0 +1,13 @@
+//! What every service needs: [`settings`], [`telemetry`], [`metrics`], an HTTP [`server`] and [`http_client`], and a
+//! graceful [`shutdown`]. Nothing in here knows what the services are about.
+
+pub mod http_client;
+pub mod metrics;
+pub mod server;
+pub mod settings;
+pub mod shutdown;
+pub mod telemetry;
+
+pub use metrics::Metrics;
+pub use server::{ApiError, Listen, Readiness, Running, ServerBuilder};
+pub use shutdown::Shutdown;

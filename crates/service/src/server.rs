@@ -1,0 +1,213 @@
+//! The HTTP server of a service: bound before anything is served, bounded in all that a request may take, with health,
+//! readiness and metrics beside the service's own routes, and stopped gracefully.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum_server::Handle;
+use axum_server::accept::NoDelayAcceptor;
+use hyper_util::rt::TokioTimer;
+use thiserror::Error;
+use tokio::task::JoinHandle;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::metrics::Metrics;
+use crate::shutdown::Shutdown;
+
+mod admin;
+mod answers;
+mod limits;
+mod observe;
+mod readiness;
+
+pub use answers::ApiError;
+pub use readiness::Readiness;
+
+/// How long a stop waits for requests in flight.
+const GRACE: Duration = Duration::from_secs(8);
+/// How long a client may take for the head of a request, and how long it may keep an idle connection.
+const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
+const MAX_HEADERS: usize = 100;
+
+/// Where to listen, and which setting says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listen {
+    /// The address and port; port 0 means any free one.
+    pub address: SocketAddr,
+    /// The setting's names, for messages.
+    pub setting: &'static str,
+}
+
+/// What a request may take, and how many there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest request body, in bytes.
+    pub body_bytes: usize,
+    /// How many requests are worked on at a time.
+    pub concurrent_requests: usize,
+    /// How many more may wait for their turn.
+    pub waiting_requests: usize,
+    /// How long a request may take, with its turn and its body.
+    pub request_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 16 << 20,
+            concurrent_requests: 256,
+            waiting_requests: 1024,
+            request_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Listening failed.
+#[derive(Debug, Error)]
+#[error("cannot listen on {address} ({source}): choose another address with {setting}")]
+pub struct BindError {
+    /// The address.
+    pub address: SocketAddr,
+    /// The setting that gave it.
+    pub setting: &'static str,
+    /// Why not.
+    pub source: io::Error,
+}
+
+/// A service that was started.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Ends when the service has stopped.
+    pub task: JoinHandle<anyhow::Result<()>>,
+}
+
+/// Collects what a server consists of.
+#[derive(Debug)]
+pub struct ServerBuilder {
+    name: &'static str,
+    router: Router,
+    readiness: Readiness,
+    metrics: Metrics,
+    limits: Limits,
+}
+
+impl ServerBuilder {
+    /// A server for the service called `name`: no routes of its own, ready, with metrics that begin with its name.
+    pub fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            router: Router::new(),
+            readiness: Readiness::ready(),
+            metrics: Metrics::new(name),
+            limits: Limits::default(),
+        }
+    }
+
+    /// The service's routes.
+    #[must_use]
+    pub fn router(mut self, router: Router) -> Self {
+        self.router = router;
+        self
+    }
+
+    /// What `/readyz` answers.
+    #[must_use]
+    pub fn readiness(mut self, readiness: Readiness) -> Self {
+        self.readiness = readiness;
+        self
+    }
+
+    /// What `/metrics` answers; the metrics of requests are added to it.
+    #[must_use]
+    pub fn metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    /// What a request may take.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Takes the address. Connections wait until [`BoundServer::serve`].
+    pub async fn bind(self, listen: Listen) -> Result<BoundServer, BindError> {
+        let Listen { address, setting } = listen;
+        let failed = |source| BindError { address, setting, source };
+        let listener = tokio::net::TcpListener::bind(address).await.map_err(failed)?;
+        let local_address = listener.local_addr().map_err(failed)?;
+        let listener = listener.into_std().map_err(failed)?;
+        let name = self.name;
+        Ok(BoundServer { name, listener, local_address, app: self.app() })
+    }
+
+    /// All routes with everything around them, for tests that need no socket.
+    pub fn app(self) -> Router {
+        let gate = limits::Gate::new(self.limits);
+        let api = self
+            .router
+            .layer(CatchPanicLayer::custom(limits::answer_panic))
+            // The gate limits bodies, of handlers that read them by other ways than extractors, too.
+            .layer(DefaultBodyLimit::disable())
+            .layer(from_fn_with_state(gate, limits::pass));
+        let observer = observe::Observer::new(&self.metrics);
+        admin::router(self.readiness, self.metrics)
+            .merge(api)
+            .fallback(answers::not_found)
+            .method_not_allowed_fallback(answers::method_not_allowed)
+            .layer(from_fn(answers::errors_as_json))
+            .layer(from_fn_with_state(observer, observe::observe))
+    }
+}
+
+/// A server that has its address.
+#[derive(Debug)]
+pub struct BoundServer {
+    name: &'static str,
+    listener: std::net::TcpListener,
+    local_address: SocketAddr,
+    app: Router,
+}
+
+impl BoundServer {
+    /// The address, with the port that was chosen when any was asked for.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_address
+    }
+
+    /// Serves until `shutdown`, then finishes the requests in flight, for at most 8 seconds. Handlers can take the
+    /// peer's address as `ConnectInfo<SocketAddr>`.
+    pub async fn serve(self, shutdown: Shutdown) -> io::Result<()> {
+        let Self { name, listener, local_address, app } = self;
+        let handle = Handle::new();
+        let mut server = axum_server::from_tcp(listener)?.acceptor(NoDelayAcceptor::new()).handle(handle.clone());
+        server
+            .http_builder()
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_headers(MAX_HEADERS);
+        tracing::info!(address = %local_address, "{name} listens");
+        let stop = async {
+            shutdown.cancelled().await;
+            handle.graceful_shutdown(Some(GRACE));
+            std::future::pending::<io::Result<()>>().await
+        };
+        let served = tokio::select! {
+            result = server.serve(app.into_make_service_with_connect_info::<SocketAddr>()) => result,
+            never = stop => never,
+        };
+        tracing::info!("{name} no longer serves");
+        served
+    }
+}
+
+#[cfg(test)]
+mod tests;

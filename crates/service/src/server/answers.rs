@@ -1,0 +1,113 @@
+//! Errors as answers: always a status of failure with the JSON body `{"error": "..."}`.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Method, StatusCode, Uri};
+use serde_json::json;
+
+/// The most that is kept of a message which a library gave in plain text.
+const MAX_PLAIN_MESSAGE: usize = 4 << 10;
+const SHOWN_PATH: usize = 200;
+/// When to come back after a 503 that does not say otherwise.
+const RETRY_SOON: Duration = Duration::from_secs(5);
+
+/// An answer that reports an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiError {
+    /// The status.
+    pub status: StatusCode,
+    /// What went wrong and what to do, for people. Goes out: it must hold no secret.
+    pub message: String,
+    /// When it makes sense to ask again.
+    pub retry_after: Option<Duration>,
+}
+
+impl ApiError {
+    /// An error with any status.
+    pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, message: message.into(), retry_after: None }
+    }
+
+    /// 400: the request is wrong.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// 404: there is no such thing.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, message)
+    }
+
+    /// 500: we are wrong.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, message)
+    }
+
+    /// 503 with `Retry-After`: not now.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, message).retry_after(RETRY_SOON)
+    }
+
+    /// Says when it makes sense to ask again.
+    #[must_use]
+    pub fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(json!({ "error": self.message }))).into_response();
+        if let Some(after) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+        }
+        response
+    }
+}
+
+pub(super) async fn not_found(method: Method, uri: Uri) -> ApiError {
+    ApiError::not_found(format!("there is no route {method} {}", shown_path(&uri)))
+}
+
+pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
+    let message = format!("{} does not take the method {method}", shown_path(&uri));
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, message)
+}
+
+fn shown_path(uri: &Uri) -> String {
+    uri.path().chars().take(SHOWN_PATH).collect()
+}
+
+/// Turns errors that libraries answer in plain text into ours.
+pub(super) async fn errors_as_json(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return response;
+    }
+    if response.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json")) {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let text = plain_text(body).await;
+    let message = if text.is_empty() { status.canonical_reason().unwrap_or("failed").to_owned() } else { text };
+    let mut response = ApiError::new(status, message).into_response();
+    for (name, value) in &parts.headers {
+        if name != CONTENT_TYPE && name != CONTENT_LENGTH {
+            response.headers_mut().insert(name, value.clone());
+        }
+    }
+    response
+}
+
+async fn plain_text(body: Body) -> String {
+    let bytes = axum::body::to_bytes(body, MAX_PLAIN_MESSAGE).await.unwrap_or_default();
+    String::from_utf8_lossy(&bytes).trim().to_owned()
+}

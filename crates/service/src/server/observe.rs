@@ -1,0 +1,94 @@
+//! What is seen of requests: a count and a duration by route, and a log line. Neither queries nor headers are ever
+//! logged, because they may hold secrets.
+
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::Method;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+
+use crate::metrics::Metrics;
+
+/// From half a millisecond to 10 s.
+const BUCKETS: [f64; 10] = [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
+const SHOWN_PATH: usize = 300;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    route: String,
+    method: &'static str,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabels {
+    route: String,
+}
+
+/// The metrics of requests.
+#[derive(Clone)]
+pub(super) struct Observer {
+    requests: Family<RequestLabels, Counter>,
+    durations: Family<RouteLabels, Histogram, fn() -> Histogram>,
+}
+
+impl Observer {
+    pub(super) fn new(metrics: &Metrics) -> Self {
+        let durations: Family<_, _, fn() -> Histogram> = Family::new_with_constructor(|| Histogram::new(BUCKETS));
+        Self {
+            requests: metrics.register(
+                "http_requests",
+                "Requests answered, by route, method and status",
+                Family::default(),
+            ),
+            durations: metrics.register(
+                "http_request_duration_seconds",
+                "Time until the head of the answer, by route",
+                durations,
+            ),
+        }
+    }
+}
+
+pub(super) async fn observe(State(observer): State<Observer>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    // Only routes become labels: paths are without number.
+    let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let route = matched.unwrap_or("none").to_owned();
+    let method = request.method().clone();
+    let uri = request.uri().clone();
+    let response = next.run(request).await;
+    let (status, elapsed) = (response.status(), started.elapsed());
+    let labels = RequestLabels { route: route.clone(), method: known(&method), status: status.as_u16() };
+    observer.requests.get_or_create(&labels).inc();
+    observer.durations.get_or_create(&RouteLabels { route }).observe(elapsed.as_secs_f64());
+    if status.is_server_error() {
+        let path = shown(uri.path());
+        tracing::warn!(%method, path, status = status.as_u16(), ?elapsed, "request failed");
+    } else {
+        tracing::debug!(%method, path = shown(uri.path()), status = status.as_u16(), ?elapsed, "request answered");
+    }
+    response
+}
+
+/// A client may make up methods; a label may not have values without number.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        _ => "other",
+    }
+}
+
+fn shown(path: &str) -> &str {
+    let end = (0..=SHOWN_PATH.min(path.len())).rev().find(|end| path.is_char_boundary(*end));
+    &path[..end.unwrap_or(0)]
+}

@@ -1,0 +1,218 @@
+//! The four routes, as the Go bridge's storage has them. What is ours is additive: `details=true` at `/list`, and a key
+//! set as a JSON body.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
+
+use axum::body::Bytes;
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use bridge_api::{EntryDigest, EntryKey, KeyList, KeySet, PostBody, ReconcilerType, StorageBody, from_json};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use service::ApiError;
+
+use crate::deliver::{Settled, Touched};
+use crate::metrics::StorageMetrics;
+use crate::store::{Outcome, Store, StoreError, StoredEntry};
+
+/// What the routes work with.
+#[derive(Clone)]
+pub struct Api {
+    /// Filled as soon as the store is open.
+    pub store: Arc<OnceLock<Arc<dyn Store>>>,
+    /// Whether what the store holds may be taken for the whole.
+    pub settled: Settled,
+    /// Told about every change.
+    pub touched: Arc<Touched>,
+    /// What is counted.
+    pub metrics: StorageMetrics,
+}
+
+/// The routes.
+pub fn router(api: Api) -> Router {
+    Router::new()
+        .route("/upsert", post(upsert))
+        .route("/currentkeyset", post(current_key_set))
+        .route("/list", get(list))
+        .route("/fetch", get(fetch))
+        .with_state(api)
+}
+
+impl Api {
+    fn store(&self) -> Result<Arc<dyn Store>, ApiError> {
+        self.store.get().map(Arc::clone).ok_or_else(|| ApiError::unavailable("the store can't be reached yet"))
+    }
+}
+
+#[derive(Deserialize)]
+struct UpsertQuery {
+    key: Option<String>,
+    #[serde(rename = "type")]
+    reconciler_type: Option<String>,
+}
+
+async fn upsert(State(api): State<Api>, Query(query): Query<UpsertQuery>, body: Bytes) -> Result<StatusCode, ApiError> {
+    let key = entry_key(query.key.as_deref())?;
+    let reconciler_type = match query.reconciler_type.as_deref() {
+        // The Go service takes a missing type, too.
+        None | Some("") => ReconcilerType::Kubeflow,
+        Some(text) => text.parse().map_err(|error| ApiError::bad_request(format!("type: {error}")))?,
+    };
+    let post: PostBody = from_json(&body).map_err(|error| {
+        ApiError::bad_request(format!("the body of the upsert of {key} is not understood: {error}"))
+    })?;
+    if post.body.is_empty() {
+        return Err(ApiError::bad_request(format!("the upsert of {key} brings no document: `body` is empty")));
+    }
+    let outcome = to_the_end(api.upsert(key, StoredEntry::new(reconciler_type, post))).await??;
+    Ok(match outcome {
+        Outcome::Created => StatusCode::CREATED,
+        Outcome::Updated | Outcome::Unchanged => StatusCode::OK,
+    })
+}
+
+impl Api {
+    async fn upsert(self, key: EntryKey, entry: StoredEntry) -> Result<Outcome, ApiError> {
+        let result = self.store()?.upsert(&key, entry).await;
+        match &result {
+            Ok(outcome) => {
+                self.metrics.upserted(*outcome);
+                tracing::debug!(%key, outcome = outcome.as_str(), "upsert");
+            }
+            Err(error) => {
+                self.metrics.upsert_failed();
+                tracing::warn!(%key, %error, "an upsert failed");
+            }
+        }
+        // A write that failed may have been done all the same: delivery looks at what the store holds.
+        if !matches!(result, Ok(Outcome::Unchanged)) {
+            self.touched.touch([key]);
+        }
+        result.map_err(|error| answer(&error))
+    }
+
+    async fn keep_only(self, current: BTreeSet<EntryKey>) -> Result<usize, ApiError> {
+        let store = self.store()?;
+        let index = store.index().await.map_err(|error| answer(&error))?;
+        self.metrics.listed(index.len());
+        let gone: Vec<EntryKey> =
+            index.into_iter().map(|entry| entry.key).filter(|key| !current.contains(key)).collect();
+        if gone.is_empty() {
+            return Ok(0);
+        }
+        let result = store.remove(&gone).await;
+        let count = gone.len();
+        match &result {
+            Ok(()) => tracing::info!(count, keys = %joined(&gone), "removed entries that are in no key set any more"),
+            Err(error) => tracing::warn!(%error, count, "entries could not be removed"),
+        }
+        self.touched.touch(gone);
+        result.map(|()| count).map_err(|error| answer(&error))
+    }
+}
+
+async fn current_key_set(
+    State(api): State<Api>,
+    Query(query): Query<Vec<(String, String)>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<StatusCode, ApiError> {
+    let current = key_set(&query, &headers, &body)?;
+    let settled = api.settled.clone();
+    to_the_end(api.keep_only(current)).await??;
+    settled.set(true);
+    Ok(StatusCode::OK)
+}
+
+/// The keys of the query or, without any, those of a JSON body. Neither means that no model is left; anything that
+/// could be a key set gone wrong is an error, since it would empty the store.
+fn key_set(query: &[(String, String)], headers: &HeaderMap, body: &[u8]) -> Result<BTreeSet<EntryKey>, ApiError> {
+    let values = query.iter().filter(|(name, _)| name == "key").flat_map(|(_, value)| value.split(','));
+    let listed: Vec<&str> = values.map(str::trim).filter(|text| !text.is_empty()).collect();
+    if !listed.is_empty() {
+        return listed.into_iter().map(|text| entry_key(Some(text))).collect();
+    }
+    if body.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let content_type = headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes).unwrap_or_default();
+    if !content_type.starts_with(b"application/json") {
+        return Err(ApiError::bad_request("a key set in the body needs the content type application/json"));
+    }
+    let set: KeySet = from_json(body)
+        .map_err(|error| ApiError::bad_request(format!("the key set in the body is not understood: {error}")))?;
+    set.keys.iter().map(|text| entry_key(Some(text))).collect()
+}
+
+#[derive(Deserialize)]
+struct ListQuery {
+    #[serde(default)]
+    details: String,
+}
+
+async fn list(State(api): State<Api>, Query(query): Query<ListQuery>) -> Result<Json<KeyList>, ApiError> {
+    let index = api.store()?.index().await.map_err(|error| answer(&error))?;
+    api.metrics.listed(index.len());
+    let keys = index.iter().map(|entry| entry.key.to_string()).collect();
+    let details = || {
+        let with_digest = index.iter().map(|entry| EntryDigest {
+            key: entry.key.to_string(),
+            digest: entry.digest.clone(),
+            reconciler_type: Some(entry.reconciler_type.to_string()),
+            origin: entry.origin.clone(),
+        });
+        with_digest.collect()
+    };
+    let with_details = query.details == "true";
+    let entries = with_details.then(details);
+    let settled = with_details.then(|| api.settled.is_settled());
+    Ok(Json(KeyList { keys, entries, settled }))
+}
+
+#[derive(Deserialize)]
+struct FetchQuery {
+    key: Option<String>,
+}
+
+async fn fetch(State(api): State<Api>, Query(query): Query<FetchQuery>) -> Result<Response, ApiError> {
+    let key = entry_key(query.key.as_deref())?;
+    match api.store()?.fetch(&key).await.map_err(|error| answer(&error))? {
+        Some(entry) => Ok(Json(StorageBody::from(entry)).into_response()),
+        None => Err(ApiError::not_found(format!("there is no entry {key}"))),
+    }
+}
+
+fn entry_key(text: Option<&str>) -> Result<EntryKey, ApiError> {
+    match text {
+        None | Some("") => Err(ApiError::bad_request("the query parameter `key` is missing")),
+        Some(text) => text.parse().map_err(|error| ApiError::bad_request(format!("key: {error}"))),
+    }
+}
+
+/// Does a change to its end even when the client goes away, so that whatever was written is delivered, too.
+async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, ApiError> {
+    tokio::spawn(work).await.map_err(|error| ApiError::internal(format!("the request was not finished: {error}")))
+}
+
+fn answer(error: &StoreError) -> ApiError {
+    let message = error.to_string();
+    match error {
+        StoreError::Unavailable { .. } | StoreError::Conflict { .. } => ApiError::unavailable(message),
+        StoreError::TooLarge { .. } => ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message),
+        StoreError::Corrupt { .. } | StoreError::Permission { .. } | StoreError::Settings { .. } => {
+            ApiError::internal(message)
+        }
+    }
+}
+
+/// Some of the keys, for a log line.
+fn joined(keys: &[EntryKey]) -> String {
+    const SHOWN: usize = 10;
+    let shown: Vec<&str> = keys.iter().take(SHOWN).map(EntryKey::as_str).collect();
+    let more = if keys.len() > SHOWN { ", …" } else { "" };
+    format!("{}{more}", shown.join(", "))
+}

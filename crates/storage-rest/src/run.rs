@@ -1,0 +1,336 @@
+//! Puts the service together: store, routes, deliveries, and their end.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use backstage_client::CatalogClient;
+use bridge_api::LocationClient;
+use cluster::Cluster;
+use service::http_client::{self, TlsSettings};
+use service::server::{BoundServer, Limits};
+use service::{Listen, Metrics, Readiness, Running, ServerBuilder, Shutdown};
+use tokio_util::task::AbortOnDropHandle;
+use url::Url;
+
+use crate::api::{self, Api};
+use crate::deliver::backstage::BackstageImport;
+use crate::deliver::location::LocationDelivery;
+use crate::deliver::{Held, Pace, Settled, Touched};
+use crate::metrics::StorageMetrics;
+use crate::settings::{Settings, StorageType};
+use crate::store::config_map::{ConfigMapStore, Retries};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Store, StoreError};
+
+/// How often the store is asked whether it can be reached.
+const PING_EVERY: Duration = Duration::from_secs(10);
+/// How long deliveries may take to come to their end; requests under way have their own, shorter, limit.
+const STOP_WITHIN: Duration = Duration::from_secs(7);
+
+/// Runs the service until `shutdown`.
+pub async fn run(settings: Settings, shutdown: Shutdown) -> anyhow::Result<()> {
+    start(settings, shutdown).await?.task.await?
+}
+
+/// Starts the service. Wrong settings are an error; a store that can't be reached yet is not.
+pub async fn start(settings: Settings, shutdown: Shutdown) -> anyhow::Result<Running> {
+    http_client::install_crypto_provider();
+    let shutdown = shutdown.child();
+    let metrics = Metrics::new("storage-rest");
+    let backend = Backend::choose(&settings).await?;
+    let service = Service::new(settings, &metrics, backend.cluster())?;
+    let server = ServerBuilder::new("storage-rest")
+        .router(api::router(service.api.clone()))
+        .readiness(service.readiness.clone())
+        .limits(Limits { body_bytes: service.settings.max_body_bytes, ..Limits::default() })
+        .metrics(metrics);
+    let listen =
+        Listen { address: service.settings.listen_address, setting: "--listen-address / STORAGE_LISTEN_ADDRESS" };
+    let server = server.bind(listen).await?;
+    let address = server.local_addr();
+    Ok(Running { address, task: tokio::spawn(service.serve(server, backend, shutdown)) })
+}
+
+/// Which store it will be.
+enum Backend {
+    ConfigMap(Cluster),
+    Sqlite(Arc<SqliteStore>, Option<Cluster>),
+}
+
+impl Backend {
+    async fn choose(settings: &Settings) -> anyhow::Result<Self> {
+        match settings.storage_type {
+            Some(StorageType::ConfigMap) => match cluster::connect(&settings.cluster).await? {
+                Some(cluster) => Ok(Self::config_map(cluster, "as STORAGE_TYPE says")),
+                None => bail!(
+                    "STORAGE_TYPE is ConfigMap, but there are no cluster credentials: set KUBECONFIG, or use \
+                     STORAGE_TYPE=Sqlite"
+                ),
+            },
+            Some(StorageType::Sqlite) => {
+                // The cluster may still know where Backstage is.
+                let wants_route = settings.push_to_rhdh && settings.bkstg_url.is_none();
+                let cluster = if wants_route { cluster::connect(&settings.cluster).await? } else { None };
+                Self::sqlite(&settings.sqlite_path, cluster, "as STORAGE_TYPE says").await
+            }
+            None => Self::by_credentials(settings).await,
+        }
+    }
+
+    async fn by_credentials(settings: &Settings) -> anyhow::Result<Self> {
+        if let Some(cluster) = cluster::connect(&settings.cluster).await? {
+            return Ok(Self::config_map(cluster, "as STORAGE_TYPE is unset and there are cluster credentials"));
+        }
+        let why = "as STORAGE_TYPE is unset and there are no cluster credentials";
+        Self::sqlite(&settings.sqlite_path, None, why).await
+    }
+
+    fn config_map(cluster: Cluster, why: &str) -> Self {
+        tracing::info!(
+            namespace = cluster.namespace,
+            cluster = cluster.description,
+            "entries are kept in a ConfigMap, {why}"
+        );
+        Self::ConfigMap(cluster)
+    }
+
+    async fn sqlite(path: &Path, cluster: Option<Cluster>, why: &str) -> anyhow::Result<Self> {
+        let store = SqliteStore::open(path).await?;
+        tracing::info!(file = %path.display(), "entries are kept in an SQLite file, {why}");
+        Ok(Self::Sqlite(Arc::new(store), cluster))
+    }
+
+    fn cluster(&self) -> Option<Cluster> {
+        match self {
+            Self::ConfigMap(cluster) => Some(cluster.clone()),
+            Self::Sqlite(_, cluster) => cluster.clone(),
+        }
+    }
+
+    async fn open(&self) -> Result<Arc<dyn Store>, StoreError> {
+        match self {
+            Self::Sqlite(store, _) => Ok(Arc::clone(store) as Arc<dyn Store>),
+            Self::ConfigMap(cluster) => {
+                let store =
+                    ConfigMapStore::open(cluster.client.clone(), &cluster.namespace, Retries::default()).await?;
+                Ok(Arc::new(store))
+            }
+        }
+    }
+
+    async fn close(self) {
+        if let Self::Sqlite(store, _) = self {
+            store.close().await;
+        }
+    }
+}
+
+/// What the parts of the service share.
+struct Service {
+    settings: Settings,
+    api: Api,
+    readiness: Readiness,
+    held: Arc<Held>,
+    location: LocationClient,
+    import: Option<Import>,
+    pace: Pace,
+}
+
+/// The Backstage import before Backstage is found.
+#[derive(Clone)]
+struct Import {
+    http: reqwest::Client,
+    bridge_url: Url,
+    cluster: Option<Cluster>,
+}
+
+impl Service {
+    fn new(settings: Settings, metrics: &Metrics, cluster: Option<Cluster>) -> anyhow::Result<Self> {
+        let location_url = settings.location_url().context("LOCATION_URL")?;
+        let location = LocationClient::new(location_url, http_client::client(&TlsSettings::default(), "location")?);
+        let import = if settings.push_to_rhdh {
+            Some(Import {
+                http: http_client::client(&settings.backstage_tls(), "Backstage")?,
+                bridge_url: settings.bridge_url().context("BRIDGE_URL")?,
+                cluster,
+            })
+        } else {
+            None
+        };
+        let api = Api {
+            store: Arc::new(OnceLock::new()),
+            settled: Settled::default(),
+            touched: Arc::new(Touched::default()),
+            metrics: StorageMetrics::new(metrics),
+        };
+        Ok(Self {
+            pace: settings.pace(),
+            settings,
+            api,
+            readiness: Readiness::not_ready("the store can't be reached yet"),
+            held: Arc::default(),
+            location,
+            import,
+        })
+    }
+
+    async fn serve(self, server: BoundServer, backend: Backend, shutdown: Shutdown) -> anyhow::Result<()> {
+        let served = {
+            let work = self.work(&backend, &shutdown);
+            let served = async {
+                let served = server.serve(shutdown.clone()).await;
+                shutdown.trigger();
+                served
+            };
+            let (served, ()) = tokio::join!(served, work);
+            served
+        };
+        backend.close().await;
+        served.context("storage-rest stopped serving")
+    }
+
+    /// Everything besides the routes.
+    async fn work(&self, backend: &Backend, shutdown: &Shutdown) {
+        let Some(store) = shutdown.unless(self.open(backend)).await else { return };
+        let deliveries = [self.deliver_to_location(&store, shutdown), self.import_to_backstage(&store, shutdown)];
+        shutdown.unless(self.watch(&*store)).await;
+        for delivery in deliveries {
+            if tokio::time::timeout(STOP_WITHIN, delivery).await.is_err() {
+                tracing::warn!("a delivery did not come to its end in time; it goes on after the next start");
+            }
+        }
+    }
+
+    /// Opens the store, however long it takes.
+    async fn open(&self, backend: &Backend) -> Arc<dyn Store> {
+        let mut failures = 0;
+        loop {
+            match self.open_once(backend).await {
+                Ok(store) => {
+                    self.readiness.set_ready();
+                    tracing::info!("opened {}", store.describe());
+                    return Arc::clone(self.api.store.get_or_init(|| store));
+                }
+                Err(error) => {
+                    failures += 1;
+                    let wait = self.pace.wait(failures);
+                    tracing::warn!(%error, retry_in = ?wait, "the store can't be opened yet");
+                    self.readiness.set_not_ready(error.to_string());
+                    tokio::time::sleep(wait).await;
+                }
+            }
+        }
+    }
+
+    /// Opens the store and sees whether anything is in it.
+    async fn open_once(&self, backend: &Backend) -> Result<Arc<dyn Store>, StoreError> {
+        let store = backend.open().await?;
+        let began_with_entries = !store.index().await?.is_empty();
+        self.api.settled.set(began_with_entries);
+        Ok(store)
+    }
+
+    /// Keeps the readiness true.
+    async fn watch(&self, store: &dyn Store) {
+        loop {
+            tokio::time::sleep(PING_EVERY).await;
+            match store.ping().await {
+                Ok(()) if !self.readiness.is_ready() => {
+                    tracing::info!("{} can be reached again", store.describe());
+                    self.readiness.set_ready();
+                }
+                Ok(()) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "the store can't be reached");
+                    self.readiness.set_not_ready(error.to_string());
+                }
+            }
+        }
+    }
+
+    fn deliver_to_location(&self, store: &Arc<dyn Store>, shutdown: &Shutdown) -> AbortOnDropHandle<()> {
+        let delivery = LocationDelivery {
+            store: Arc::clone(store),
+            client: self.location.clone(),
+            touched: Arc::clone(&self.api.touched),
+            held: Arc::clone(&self.held),
+            settled: self.api.settled.clone(),
+            metrics: self.api.metrics.clone(),
+            pace: self.pace,
+        };
+        AbortOnDropHandle::new(tokio::spawn(delivery.run(shutdown.clone())))
+    }
+
+    fn import_to_backstage(&self, store: &Arc<dyn Store>, shutdown: &Shutdown) -> AbortOnDropHandle<()> {
+        let Some(import) = self.import.clone() else { return AbortOnDropHandle::new(tokio::spawn(async {})) };
+        let settings = self.settings.clone();
+        let (store, held, settled) = (Arc::clone(store), Arc::clone(&self.held), self.api.settled.clone());
+        let (metrics, pace, shutdown) = (self.api.metrics.clone(), self.pace, shutdown.clone());
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            let found = shutdown.unless(find_backstage(&settings, &import, pace)).await;
+            let Some(Some(client)) = found else { return };
+            let import = BackstageImport {
+                store,
+                client,
+                held,
+                settled,
+                bridge_url: import.bridge_url,
+                format: settings.format,
+                location_type: settings.location_type().to_owned(),
+                metrics,
+                pace,
+            };
+            import.run(shutdown).await;
+        }))
+    }
+}
+
+/// The client of Backstage; `None`, after a warning, where there is none to talk to.
+async fn find_backstage(settings: &Settings, import: &Import, pace: Pace) -> Option<CatalogClient> {
+    let url = match &settings.bkstg_url {
+        Some(url) => url.clone(),
+        None => find_route(import.cluster.as_ref()?, settings, pace).await?,
+    };
+    if settings.rhdh_token.is_none() {
+        tracing::warn!("RHDH_TOKEN is not set: Backstage is asked without a token");
+    }
+    match CatalogClient::new(&url, import.http.clone(), settings.rhdh_token.clone()) {
+        Ok(client) => {
+            tracing::info!(url = %url, "entries are registered in Backstage");
+            Some(client)
+        }
+        Err(error) => {
+            tracing::warn!(%error, "nothing is registered in Backstage");
+            None
+        }
+    }
+}
+
+async fn find_route(cluster: &Cluster, settings: &Settings, pace: Pace) -> Option<Url> {
+    let namespace = settings.cluster.pod_namespace.as_deref().unwrap_or(&cluster.namespace);
+    let mut failures = 0;
+    loop {
+        let found = cluster::find_backstage_route(&cluster.client, namespace).await;
+        let problem = match found {
+            Ok(Some(route)) => match route.url() {
+                Ok(url) => return Some(url),
+                Err(reason) => format!("the Route {} {reason}", route.name),
+            },
+            Ok(None) => {
+                tracing::warn!(
+                    namespace,
+                    "PUSH_TO_RHDH is on, but BKSTG_URL is unset and no Route's label app.kubernetes.io/name contains \
+                     `backstage`: nothing is registered in Backstage"
+                );
+                return None;
+            }
+            Err(error) => error.to_string(),
+        };
+        failures += 1;
+        let wait = pace.wait(failures);
+        tracing::warn!(problem, retry_in = ?wait, "Backstage is not found yet");
+        tokio::time::sleep(wait).await;
+    }
+}

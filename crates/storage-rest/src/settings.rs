@@ -1,0 +1,279 @@
+//! The settings of storage-rest: each is a flag and an environment variable, named as the Go bridge names them.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{ArgAction, Parser};
+use cluster::ClusterSettings;
+use model_catalog::render::Format;
+use secrecy::SecretString;
+use service::http_client::TlsSettings;
+use service::settings::{GoDuration, http_url, secret};
+use service::telemetry::LogSettings;
+use url::{Host, Url};
+
+use crate::deliver::Pace;
+
+/// Keeps catalog entries, hands them to location and tells Backstage.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "storage-rest", version)]
+pub struct Settings {
+    /// Where to listen
+    #[arg(
+        id = "storage_listen_address",
+        long = "listen-address",
+        env = "STORAGE_LISTEN_ADDRESS",
+        value_name = "IP:PORT",
+        default_value = "0.0.0.0:7070"
+    )]
+    pub listen_address: SocketAddr,
+
+    /// Where entries are kept: `ConfigMap` or `Sqlite` [default: ConfigMap where cluster credentials are found, else
+    /// Sqlite]
+    #[arg(long, env = "STORAGE_TYPE", value_name = "TYPE", help_heading = "Storage")]
+    pub storage_type: Option<StorageType>,
+
+    /// The file of the storage type Sqlite, created when it is missing
+    #[arg(
+        long,
+        env = "SQLITE_PATH",
+        value_name = "FILE",
+        default_value = "bridge-storage.sqlite",
+        help_heading = "Storage"
+    )]
+    pub sqlite_path: PathBuf,
+
+    /// The largest body of a request, in bytes
+    #[arg(long, env = "STORAGE_MAX_BODY_BYTES", value_name = "BYTES", default_value_t = 16 << 20, help_heading = "Storage")]
+    pub max_body_bytes: usize,
+
+    /// The format of the entries, by which location names their files: `CatalogInfoYamlFormat` or `JsonArrayFormat`
+    #[arg(long, env = "NORMALIZER_FORMAT", value_name = "FORMAT", default_value_t)]
+    pub format: Format,
+
+    /// The location service that entries are delivered to [default: http://$POD_IP:9090 where POD_IP is set, else
+    /// http://localhost:9090]
+    #[arg(long, env = "LOCATION_URL", value_name = "URL", value_parser = http_url, help_heading = "Delivery")]
+    pub location_url: Option<Url>,
+
+    /// The pod's own address, set by the downward API in a sidecar
+    #[arg(long, env = "POD_IP", value_name = "IP", help_heading = "Delivery")]
+    pub pod_ip: Option<IpAddr>,
+
+    /// The wait before a delivery that failed is tried again; it doubles with each failure
+    #[arg(
+        long,
+        env = "DELIVERY_RETRY_MIN",
+        value_name = "DURATION",
+        default_value = "250ms",
+        help_heading = "Delivery"
+    )]
+    pub delivery_retry_min: GoDuration,
+
+    /// The longest wait before a delivery is tried again
+    #[arg(long, env = "DELIVERY_RETRY_MAX", value_name = "DURATION", default_value = "30s", help_heading = "Delivery")]
+    pub delivery_retry_max: GoDuration,
+
+    /// How often everything that was delivered is compared with what is stored
+    #[arg(
+        long,
+        env = "DELIVERY_RESYNC_INTERVAL",
+        value_name = "DURATION",
+        default_value = "60s",
+        help_heading = "Delivery"
+    )]
+    pub delivery_resync_interval: GoDuration,
+
+    /// How many deliveries to one peer are under way at once
+    #[arg(long, env = "DELIVERY_CONCURRENCY", value_name = "COUNT", default_value_t = 8, help_heading = "Delivery")]
+    pub delivery_concurrency: usize,
+
+    /// Register each entry as a location in Backstage
+    #[arg(
+        long, env = "PUSH_TO_RHDH", value_name = "BOOL", default_value_t = false, num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", action = ArgAction::Set, value_parser = clap::builder::BoolishValueParser::new(),
+        help_heading = "Backstage"
+    )]
+    pub push_to_rhdh: bool,
+
+    /// The backend of Backstage [default: the Route in POD_NAMESPACE whose label app.kubernetes.io/name contains
+    /// `backstage`]
+    #[arg(long, env = "BKSTG_URL", value_name = "URL", value_parser = http_url, help_heading = "Backstage")]
+    pub bkstg_url: Option<Url>,
+
+    /// A static token that Backstage accepts
+    #[arg(long, env = "RHDH_TOKEN", value_name = "TOKEN", value_parser = secret, hide_env_values = true, help_heading = "Backstage")]
+    pub rhdh_token: Option<SecretString>,
+
+    /// The location service as Backstage sees it [default: LOCATION_URL]
+    #[arg(long, env = "BRIDGE_URL", value_name = "URL", value_parser = http_url, help_heading = "Backstage")]
+    pub bridge_url: Option<Url>,
+
+    /// The type of the locations in Backstage [default: `url` for CatalogInfoYamlFormat, `rhdh-rhoai-bridge` for
+    /// JsonArrayFormat]
+    #[arg(long, env = "BKSTG_LOCATION_TYPE", value_name = "TYPE", help_heading = "Backstage")]
+    pub bkstg_location_type: Option<String>,
+
+    /// A PEM file with certificates to trust in Backstage's, besides the system's
+    #[arg(long, env = "BKSTG_CA", value_name = "FILE", help_heading = "Backstage")]
+    pub bkstg_ca: Option<PathBuf>,
+
+    /// Take any certificate of Backstage: anyone on the way can read the token
+    #[arg(
+        long, env = "BKSTG_INSECURE_SKIP_TLS_VERIFY", value_name = "BOOL", default_value_t = false, num_args = 0..=1,
+        require_equals = true, default_missing_value = "true", action = ArgAction::Set,
+        value_parser = clap::builder::BoolishValueParser::new(), help_heading = "Backstage"
+    )]
+    pub bkstg_insecure_skip_tls_verify: bool,
+
+    /// Cluster access
+    #[command(flatten)]
+    pub cluster: ClusterSettings,
+
+    /// Logs
+    #[command(flatten)]
+    pub log: LogSettings,
+}
+
+/// The kinds of storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StorageType {
+    /// A ConfigMap in the bridge's namespace.
+    ConfigMap,
+    /// An SQLite file.
+    Sqlite,
+}
+
+/// A text names no storage that there is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StorageTypeError {
+    /// It will be there one day.
+    #[error("the storage type {0} is not available yet: use ConfigMap or Sqlite")]
+    NotYet(&'static str),
+    /// It is nothing.
+    #[error("there is no such storage type: use ConfigMap or Sqlite")]
+    Unknown,
+}
+
+impl FromStr for StorageType {
+    type Err = StorageTypeError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "configmap" => Ok(Self::ConfigMap),
+            "sqlite" => Ok(Self::Sqlite),
+            "github" => Err(StorageTypeError::NotYet("GitHub")),
+            "sql" => Err(StorageTypeError::NotYet("Sql")),
+            _ => Err(StorageTypeError::Unknown),
+        }
+    }
+}
+
+impl Settings {
+    /// Where entries are delivered to.
+    pub fn location_url(&self) -> Result<Url, url::ParseError> {
+        if let Some(url) = &self.location_url {
+            return Ok(url.clone());
+        }
+        let host: Host<String> = match self.pod_ip {
+            Some(IpAddr::V4(address)) => Host::Ipv4(address),
+            Some(IpAddr::V6(address)) => Host::Ipv6(address),
+            None => Host::Domain("localhost".to_owned()),
+        };
+        Url::parse(&format!("http://{host}:9090"))
+    }
+
+    /// Location as Backstage sees it.
+    pub fn bridge_url(&self) -> Result<Url, url::ParseError> {
+        self.bridge_url.clone().map_or_else(|| self.location_url(), Ok)
+    }
+
+    /// With which type locations are registered.
+    pub fn location_type(&self) -> &str {
+        let by_format = match self.format {
+            Format::CatalogInfoYaml => "url",
+            Format::ModelCatalogJson => "rhdh-rhoai-bridge",
+        };
+        self.bkstg_location_type.as_deref().map(str::trim).filter(|text| !text.is_empty()).unwrap_or(by_format)
+    }
+
+    /// How patient delivery is.
+    pub fn pace(&self) -> Pace {
+        let first_wait = self.delivery_retry_min.0.max(Duration::from_millis(1));
+        Pace {
+            first_wait,
+            longest_wait: self.delivery_retry_max.0.max(first_wait),
+            resync: self.delivery_resync_interval.0.max(Duration::from_millis(10)),
+            concurrency: self.delivery_concurrency.clamp(1, 256),
+        }
+    }
+
+    /// Whom to trust as Backstage.
+    pub fn backstage_tls(&self) -> TlsSettings {
+        TlsSettings { ca_file: self.bkstg_ca.clone(), insecure_skip_verify: self.bkstg_insecure_skip_tls_verify }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Settings, clap::Error> {
+        let args = std::iter::once("storage-rest").chain(args.iter().copied());
+        service::settings::try_parse_from(args, |_| None)
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_go_bridge() {
+        let settings = parse(&[]).unwrap();
+        assert_eq!(settings.listen_address.port(), 7070);
+        assert_eq!(settings.location_url().unwrap().as_str(), "http://localhost:9090/");
+        assert_eq!(settings.bridge_url().unwrap().as_str(), "http://localhost:9090/");
+        assert_eq!(settings.location_type(), "url");
+        assert_eq!(settings.storage_type, None);
+        assert!(!settings.push_to_rhdh);
+    }
+
+    #[test]
+    fn a_sidecar_finds_its_location_by_the_pod_s_address() {
+        for (address, url) in [("10.1.2.3", "http://10.1.2.3:9090/"), ("fd00::1", "http://[fd00::1]:9090/")] {
+            let settings = parse(&["--pod-ip", address]).unwrap();
+            assert_eq!(settings.location_url().unwrap().as_str(), url);
+        }
+        let given = parse(&["--pod-ip", "10.1.2.3", "--location-url", "http://location:1"]).unwrap();
+        assert_eq!(given.location_url().unwrap().as_str(), "http://location:1/");
+    }
+
+    #[test]
+    fn the_location_type_follows_the_format_unless_it_is_given() {
+        let json = ["--format", "JsonArrayFormat"];
+        assert_eq!(parse(&json).unwrap().location_type(), "rhdh-rhoai-bridge");
+        let given = parse(&["--bkstg-location-type", "url", json[0], json[1]]).unwrap();
+        assert_eq!(given.location_type(), "url");
+    }
+
+    #[test]
+    fn a_storage_type_that_is_not_there_is_an_error_that_says_what_is() {
+        for (text, said) in [("GitHub", "not available yet"), ("Sql", "not available yet"), ("etcd", "no such")] {
+            let error = parse(&["--storage-type", text]).unwrap_err().to_string();
+            assert!(error.contains(said) && error.contains("ConfigMap or Sqlite"), "{error}");
+            assert!(error.contains("STORAGE_TYPE"), "{error}");
+        }
+        assert_eq!(parse(&["--storage-type", "Sqlite"]).unwrap().storage_type, Some(StorageType::Sqlite));
+    }
+
+    #[test]
+    fn switches_take_a_value_or_none() {
+        assert!(parse(&["--push-to-rhdh"]).unwrap().push_to_rhdh);
+        assert!(!parse(&["--push-to-rhdh=false"]).unwrap().push_to_rhdh);
+        assert!(parse(&["--push-to-rhdh=perhaps"]).is_err());
+    }
+
+    #[test]
+    fn tokens_are_never_printed() {
+        let settings = parse(&["--rhdh-token", "planted-1", "--k8s-token", "planted-2"]).unwrap();
+        assert!(!format!("{settings:?}").contains("planted"));
+    }
+}

@@ -1,0 +1,87 @@
+//! What the suite runs on: a storage that can be opened again and again, as after restarts or by several processes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use storage_rest::store::Store;
+use storage_rest::store::config_map::{ConfigMapStore, Retries};
+use storage_rest::store::sqlite::SqliteStore;
+use testkit::kube::KubeApi;
+
+/// The namespace of the bridge.
+pub(crate) const NAMESPACE: &str = "rhdh";
+
+/// A storage under test.
+#[async_trait]
+pub(crate) trait Bed: Sync {
+    /// Opens the storage once more.
+    async fn open(&self) -> Arc<dyn Store>;
+
+    /// How many writes it has seen, where that can be counted from outside.
+    fn writes(&self) -> Option<usize>;
+}
+
+/// An SQLite file.
+pub(crate) struct SqliteBed {
+    directory: tempfile::TempDir,
+}
+
+impl SqliteBed {
+    pub(crate) fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("storage.sqlite")
+    }
+}
+
+#[async_trait]
+impl Bed for SqliteBed {
+    async fn open(&self) -> Arc<dyn Store> {
+        Arc::new(SqliteStore::open(&self.path()).await.unwrap())
+    }
+
+    fn writes(&self) -> Option<usize> {
+        // Each commit that writes appends to the log.
+        let log = std::fs::metadata(self.directory.path().join("storage.sqlite-wal"));
+        log.ok().and_then(|log| usize::try_from(log.len()).ok())
+    }
+}
+
+/// A ConfigMap in testkit's Kubernetes API.
+pub(crate) struct ConfigMapBed {
+    pub(crate) api: KubeApi,
+}
+
+impl ConfigMapBed {
+    pub(crate) async fn new() -> Self {
+        service::http_client::install_crypto_provider();
+        Self { api: KubeApi::builder().namespace(NAMESPACE).start().await }
+    }
+
+    pub(crate) async fn store(&self) -> ConfigMapStore {
+        ConfigMapStore::open(self.api.client(), NAMESPACE, QUICK).await.unwrap()
+    }
+}
+
+/// The attempts of real life, without their waits.
+pub(crate) const QUICK: Retries = Retries {
+    attempts: 4,
+    conflict_attempts: 20,
+    first_wait: Duration::from_millis(1),
+    longest_wait: Duration::from_millis(20),
+};
+
+#[async_trait]
+impl Bed for ConfigMapBed {
+    async fn open(&self) -> Arc<dyn Store> {
+        Arc::new(self.store().await)
+    }
+
+    fn writes(&self) -> Option<usize> {
+        Some(self.api.count(|request| request.is_write() && request.is_on("configmaps")))
+    }
+}

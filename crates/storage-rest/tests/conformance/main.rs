@@ -1,0 +1,41 @@
+//! Every store passes one suite ([`suite`]); what only the ConfigMap has to stand is in [`config_map`].
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that is set up wrongly should stop at once")]
+
+mod beds;
+mod config_map;
+mod suite;
+
+/// Runs each function of the suite against each store.
+macro_rules! conformance {
+    ($($name:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $name() {
+                crate::suite::$name(&crate::beds::SqliteBed::new()).await;
+            })+
+        }
+        mod in_config_map {
+            $(#[tokio::test]
+            async fn $name() {
+                crate::suite::$name(&crate::beds::ConfigMapBed::new().await).await;
+            })+
+        }
+    };
+}
+
+conformance!(
+    an_upsert_creates_updates_or_changes_nothing,
+    other_metadata_alone_is_written_or_not_as_it_matters,
+    an_unchanged_upsert_writes_nothing,
+    a_fetch_gives_back_what_was_stored,
+    the_index_is_sorted_and_has_the_digests,
+    removed_entries_are_gone_and_others_stay,
+    a_reopened_store_has_everything,
+    the_location_survives_upserts_and_ends_with_the_entry,
+    bodies_are_kept_byte_by_byte,
+    big_bodies_are_kept,
+    concurrent_upserts_of_different_keys_are_all_kept,
+    of_concurrent_upserts_of_one_key_one_wins_whole,
+    two_processes_share_a_store,
+);

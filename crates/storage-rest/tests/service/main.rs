@@ -1,0 +1,9 @@
+//! The whole service over HTTP: its routes, and its deliveries to a scripted location and a scripted Backstage.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that is set up wrongly should stop at once")]
+
+mod api;
+mod backstage;
+mod cluster;
+mod delivery;
+mod support;

@@ -1,0 +1,15 @@
+//! Test-only peers: an in-memory Kubernetes API, a scripted registry and a scripted Backstage.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "only tests use this crate, and a test that is set up wrongly should stop at once"
+)]
+
+pub mod backstage;
+pub mod kube;
+pub mod registry;
+pub mod wait;
+
+pub use wait::{Observation, eventually, free_port};

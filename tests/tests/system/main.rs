@@ -1,0 +1,17 @@
+//! Whole-system tests: real processes against testkit's peers. One binary, so that all of them run side by side.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot be set up should stop at once"
+)]
+
+mod commands;
+mod crashes;
+mod discovery;
+mod go_bridge;
+mod lifecycle;
+mod outages;
+mod process;
+mod push;
+mod secrets;
