@@ -290,18 +290,22 @@ impl Bridge {
         eventually(crate::SOON, &what, async || self.ok(service, "/readyz").await).await;
     }
 
-    /// The sum of a service's counters whose name and labels begin so.
-    pub async fn counted(&self, service: Service, name: &str) -> Result<u64, String> {
+    /// The sum of a service's counters of that name that have all these labels.
+    pub async fn counted(&self, service: Service, name: &str, labels: &[&str]) -> Result<u64, String> {
         let text = self.ok(service, "/metrics").await?;
-        let lines = text.lines().filter(|line| line.starts_with(name));
-        Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum())
+        let meant = |line: &&str| {
+            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
+                && labels.iter().all(|label| line.contains(label))
+        };
+        Ok(text.lines().filter(meant).filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum())
     }
 
     /// Waits until such counters have gone up by `count`.
-    pub async fn counts(&self, service: Service, name: &str, count: u64) {
-        let before = eventually(crate::SOON, "metrics are there", async || self.counted(service, name).await).await;
-        let what = format!("{name} of {service:?} goes up by {count}");
-        eventually(crate::SOON, &what, async || match self.counted(service, name).await? {
+    pub async fn counts(&self, service: Service, name: &str, labels: &[&str], count: u64) {
+        let counted = async || self.counted(service, name, labels).await;
+        let before = eventually(crate::SOON, "metrics are there", counted).await;
+        let what = format!("{name} {labels:?} of {service:?} goes up by {count}");
+        eventually(crate::SOON, &what, async || match counted().await? {
             now if now >= before + count => Ok(()),
             now => Err(format!("{before} -> {now}")),
         })
@@ -310,23 +314,27 @@ impl Bridge {
 
     /// Waits until the normalizer has compared storage with what it knows, a few times more.
     pub async fn compares(&self) {
-        self.counts(Service::Normalizer, "normalizer_syncs_total{outcome=\"ok\"}", 3).await;
+        self.counts(Service::Normalizer, "normalizer_syncs_total", &["outcome=\"ok\""], 3).await;
     }
 
-    /// Waits until the normalizer has failed to read registries, a few times more.
+    /// Waits until the normalizer has failed to bring storage in step, once or more.
+    pub async fn fails_to_store(&self) {
+        self.counts(Service::Normalizer, "normalizer_syncs_total", &["outcome=\"failed\""], 1).await;
+    }
+
+    /// Waits until the normalizer has failed to read the registry `main`, a few times more.
     pub async fn fails_to_read(&self) {
-        self.counts(
-            Service::Normalizer,
-            "normalizer_source_reads_total{source=\"registry/main\",outcome=\"failed\"}",
-            2,
-        )
-        .await;
+        self.reads("failed").await;
     }
 
-    /// Waits until the normalizer has read registries, a few times more.
+    /// Waits until the normalizer has read the registry `main`, a few times more.
     pub async fn reads_registries(&self) {
-        self.counts(Service::Normalizer, "normalizer_source_reads_total{source=\"registry/main\",outcome=\"ok\"}", 2)
-            .await;
+        self.reads("ok").await;
+    }
+
+    async fn reads(&self, outcome: &str) {
+        let labels = ["source=\"registry/main\"", &format!("outcome=\"{outcome}\"")];
+        self.counts(Service::Normalizer, "normalizer_source_reads_total", &labels, 2).await;
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where the cluster is and who the bridge is there. Credentials come from the first of: an explicit kubeconfig, the
 //! sidecar's environment variables, the pod's service account, the default kubeconfig. Finding none is normal.
 
+mod contexts;
 mod environment;
 mod proxy;
 mod settings;
@@ -13,6 +14,7 @@ use std::{path::PathBuf, time::Duration};
 use kube::{Client, Config};
 use secrecy::SecretString;
 
+pub use contexts::{ContextName, connect_all, connect_all_with};
 pub use environment::Environment;
 pub use settings::ClusterSettings;
 
@@ -148,9 +150,13 @@ pub async fn connect_with(
         return Ok(None);
     };
     let namespace = own_namespace(settings, &found)?;
+    open(found, namespace).await.map(Some)
+}
+
+async fn open(found: Found, namespace: String) -> Result<Cluster, CredentialsError> {
     let token = token_source(&found.config);
     let client = build_client(found.config, &found.description).await?;
-    Ok(Some(Cluster { client, namespace, in_cluster: found.in_cluster, description: found.description, token }))
+    Ok(Cluster { client, namespace, in_cluster: found.in_cluster, description: found.description, token })
 }
 
 fn own_namespace(settings: &ClusterSettings, found: &Found) -> Result<String, CredentialsError> {

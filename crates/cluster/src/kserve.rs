@@ -1,14 +1,15 @@
 //! A tolerant, typed view of KServe's InferenceService: what the bridge publishes of one, and whether it serves.
 //! Unknown fields are ignored; an object that cannot be read is an error of that object alone.
 
-mod schema;
+pub(crate) mod schema;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use jiff::Timestamp;
 use kube::core::{DynamicObject, ObjectMeta};
+use serde::de::DeserializeOwned;
 use url::Url;
 
 use schema::{Spec, Status};
@@ -24,10 +25,37 @@ pub const PLURAL: &str = "inferenceservices";
 /// Annotation by which a user stops a service.
 pub const STOP_ANNOTATION: &str = "serving.kserve.io/stop";
 
+/// The kinds of KServe that serve models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ServiceKind {
+    /// Any model, by a predictor.
+    InferenceService,
+    /// A language model, with its adapters.
+    LlmInferenceService,
+}
+
+impl ServiceKind {
+    /// As `kind` has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InferenceService => KIND,
+            Self::LlmInferenceService => crate::llm::KIND,
+        }
+    }
+}
+
+impl fmt::Display for ServiceKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
 /// An object of the cluster that could not be read. It exists all the same: it must not count as gone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-#[error("InferenceService {namespace}/{name}: {reason}")]
+#[error("{kind} {namespace}/{name}: {reason}")]
 pub struct ParseError {
+    /// Which kind of object it is.
+    pub kind: ServiceKind,
     /// Namespace of the object.
     pub namespace: String,
     /// Name of the object.
@@ -102,11 +130,11 @@ pub struct Condition {
 }
 
 impl Condition {
-    fn is_true(&self) -> bool {
+    pub(crate) fn is_true(&self) -> bool {
         self.status.eq_ignore_ascii_case("true")
     }
 
-    fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         match self.reason.as_ref().or(self.message.as_ref()) {
             Some(why) => format!("{}={} {why}", self.kind, self.status),
             None => format!("{}={}", self.kind, self.status),
@@ -139,48 +167,14 @@ pub struct ModelStatus {
 impl InferenceService {
     /// Reads an object as the API server gives it.
     pub fn parse(object: DynamicObject) -> Result<Self, ParseError> {
-        let DynamicObject { metadata, mut data, .. } = object;
-        let spec = section(&mut data, "spec");
-        let status = section(&mut data, "status");
-        Self::from_parts(metadata, spec, status)
-    }
-
-    /// Reads a manifest or a recorded answer.
-    pub fn from_json(value: serde_json::Value) -> Result<Self, ParseError> {
-        let text = |field: &str| {
-            let found = value.pointer(&format!("/metadata/{field}")).and_then(serde_json::Value::as_str);
-            found.unwrap_or_default().to_owned()
-        };
-        let (namespace, name) = (text("namespace"), text("name"));
-        match serde_json::from_value(value) {
-            Ok(object) => Self::parse(object),
-            Err(error) => Err(ParseError { namespace, name, reason: error.to_string() }),
-        }
-    }
-
-    fn from_parts(
-        metadata: ObjectMeta,
-        spec: serde_json::Value,
-        status: serde_json::Value,
-    ) -> Result<Self, ParseError> {
-        let namespace = metadata.namespace.unwrap_or_default();
-        let name = metadata.name.unwrap_or_default();
-        let fail = |reason: String| ParseError { namespace: namespace.clone(), name: name.clone(), reason };
-        if name.is_empty() {
-            return Err(fail("metadata.name is missing".to_owned()));
-        }
-        let spec: Option<Spec> = serde_json::from_value(spec).map_err(|error| fail(format!("spec: {error}")))?;
-        let status: Option<Status> =
-            serde_json::from_value(status).map_err(|error| fail(format!("status: {error}")))?;
-        let status = status.unwrap_or_default();
+        let parts = Parts::<Spec, Status>::read(ServiceKind::InferenceService, object)?;
+        let Parts { namespace, name, metadata, spec, status } = parts;
         let mut problems = Vec::new();
-        let mut annotations = metadata.annotations.unwrap_or_default();
-        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
         let model = spec.and_then(|spec| spec.predictor).map(|found| found.into_model(&mut problems));
         Ok(Self {
             uid: metadata.uid.unwrap_or_default(),
             labels: metadata.labels.unwrap_or_default(),
-            annotations,
+            annotations: annotations(metadata.annotations),
             created: metadata.creation_timestamp.map(|time| time.0),
             deleted: metadata.deletion_timestamp.map(|time| time.0),
             model: model.unwrap_or_default(),
@@ -193,6 +187,11 @@ impl InferenceService {
             namespace,
             name,
         })
+    }
+
+    /// Reads a manifest or a recorded answer.
+    pub fn from_json(value: serde_json::Value) -> Result<Self, ParseError> {
+        object_from_json(ServiceKind::InferenceService, value).and_then(Self::parse)
     }
 
     /// Whether the service serves its model now.
@@ -241,6 +240,49 @@ impl InferenceService {
     pub fn condition(&self, kind: &str) -> Option<&Condition> {
         self.conditions.iter().find(|condition| condition.kind == kind)
     }
+}
+
+/// An object in its parts: its name is known, `spec` and `status` are of the right types.
+pub(crate) struct Parts<S, T> {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    pub(crate) metadata: ObjectMeta,
+    pub(crate) spec: Option<S>,
+    pub(crate) status: T,
+}
+
+impl<S: DeserializeOwned, T: DeserializeOwned + Default> Parts<S, T> {
+    pub(crate) fn read(kind: ServiceKind, object: DynamicObject) -> Result<Self, ParseError> {
+        let DynamicObject { mut metadata, mut data, .. } = object;
+        let namespace = metadata.namespace.take().unwrap_or_default();
+        let name = metadata.name.take().unwrap_or_default();
+        let fail = |reason: String| ParseError { kind, namespace: namespace.clone(), name: name.clone(), reason };
+        if name.is_empty() {
+            return Err(fail("metadata.name is missing".to_owned()));
+        }
+        let spec =
+            serde_json::from_value(section(&mut data, "spec")).map_err(|error| fail(format!("spec: {error}")))?;
+        let status: Option<T> =
+            serde_json::from_value(section(&mut data, "status")).map_err(|error| fail(format!("status: {error}")))?;
+        Ok(Self { metadata, spec, status: status.unwrap_or_default(), namespace, name })
+    }
+}
+
+/// A manifest or a recorded answer as an object; an error names it as far as it can be told.
+pub(crate) fn object_from_json(kind: ServiceKind, value: serde_json::Value) -> Result<DynamicObject, ParseError> {
+    let text = |field: &str| {
+        let found = value.pointer(&format!("/metadata/{field}")).and_then(serde_json::Value::as_str);
+        found.unwrap_or_default().to_owned()
+    };
+    let (namespace, name) = (text("namespace"), text("name"));
+    serde_json::from_value(value).map_err(|error| ParseError { kind, namespace, name, reason: error.to_string() })
+}
+
+/// Annotations without kubectl's copy of the manifest.
+pub(crate) fn annotations(found: Option<BTreeMap<String, String>>) -> BTreeMap<String, String> {
+    let mut annotations = found.unwrap_or_default();
+    annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+    annotations
 }
 
 fn section(data: &mut serde_json::Value, name: &str) -> serde_json::Value {

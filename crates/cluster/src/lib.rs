@@ -4,6 +4,7 @@
 pub mod credentials;
 pub mod discovery;
 pub mod kserve;
+pub mod llm;
 pub mod owned;
 pub mod routes;
 pub mod watch;
@@ -11,10 +12,16 @@ pub mod watch;
 mod presence;
 mod request;
 
-pub use credentials::{Cluster, ClusterSettings, CredentialsError, Environment, connect, connect_with};
+pub use credentials::{
+    Cluster, ClusterSettings, ContextName, CredentialsError, Environment, connect, connect_all, connect_all_with,
+    connect_with,
+};
 pub use discovery::{Discovery, DiscoveryError, Endpoint, EndpointKind, FoundBy, discover_registries, resolve_routes};
-pub use kserve::{InferenceService, ParseError};
+pub use kserve::{InferenceService, ParseError, ServiceKind};
+pub use llm::LlmInferenceService;
 pub use owned::{OwnedService, OwnedServiceAccount};
 pub use request::RequestError;
 pub use routes::{Route, find_backstage_route};
-pub use watch::{ClusterSnapshot, ClusterWatch, KindState, ObservedInferenceService, Scope, WatchOptions};
+pub use watch::{
+    ClusterSnapshot, ClusterWatch, KindState, NamespaceAnnotations, ObservedInferenceService, Scope, WatchOptions,
+};

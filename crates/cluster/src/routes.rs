@@ -11,11 +11,12 @@ use serde_json::Value;
 use url::Url;
 
 use crate::{
-    presence::{CustomResource, Presence, presence},
+    presence::{CustomResource, served_version},
     request::{RequestError, bounded, list},
 };
 
-const ROUTES: CustomResource = CustomResource { group: "route.openshift.io", version: "v1", plural: "routes" };
+const VERSION: &str = "v1";
+const ROUTES: CustomResource = CustomResource { group: "route.openshift.io", versions: &[VERSION], plural: "routes" };
 const NAME_LABEL: &str = "app.kubernetes.io/name";
 
 /// What the bridge reads of a Route.
@@ -83,7 +84,7 @@ impl Route {
 }
 
 fn api(client: &Client, namespace: Option<&str>) -> Api<DynamicObject> {
-    let kind = GroupVersionKind::gvk(ROUTES.group, ROUTES.version, "Route");
+    let kind = GroupVersionKind::gvk(ROUTES.group, VERSION, "Route");
     let resource = ApiResource::from_gvk_with_plural(&kind, ROUTES.plural);
     match namespace {
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
@@ -115,9 +116,9 @@ pub async fn list_routes(
     };
     let found = match list(&what, &api(client, namespace), &parameters).await {
         Err(refusal @ RequestError::NotFound { .. }) => {
-            return match presence(client, &ROUTES).await? {
-                Presence::Missing => Ok(Vec::new()),
-                Presence::Installed => Err(refusal),
+            return match served_version(client, &ROUTES).await? {
+                None => Ok(Vec::new()),
+                Some(_) => Err(refusal),
             };
         }
         found => found?,

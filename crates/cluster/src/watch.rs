@@ -1,5 +1,6 @@
-//! Watches InferenceServices and the Services and ServiceAccounts that they own. Each kind keeps a cache and says how
-//! complete it is: a failed list never empties it, only a completed list or a delete event removes.
+//! Watches InferenceServices with the Services and ServiceAccounts that they own, LLMInferenceServices, and annotations
+//! of namespaces. Each kind keeps a cache and says how complete it is: a failed list never empties it, only a completed
+//! list or a delete event removes.
 
 mod cache;
 mod follow;
@@ -21,16 +22,22 @@ pub use snapshot::{ClusterSnapshot, ObservedInferenceService};
 pub use state::{KindState, Scope};
 
 use crate::credentials::Cluster;
-use cache::KindCache;
-use kinds::{InferenceServices, ServiceAccounts, Services, Watched};
+use cache::{KindCache, Read};
+use kinds::{InferenceServices, LlmInferenceServices, Namespaces, ServiceAccounts, Services, Watched};
+use snapshot::Views;
 
 /// How the watches behave; the defaults suit a cluster, tests shorten them.
 #[derive(Debug, Clone)]
 pub struct WatchOptions {
     /// Namespaces to watch where a cluster-wide list is not permitted; empty: the bridge's own.
     pub namespaces: Vec<String>,
+    /// Whether annotations of namespaces are of use.
+    pub namespace_annotations: NamespaceAnnotations,
     /// How often to look whether a missing CRD has been installed.
     pub discovery_interval: Duration,
+    /// How often everything is listed anew, give or take a tenth: for so long a watch that died silently goes unnoticed,
+    /// and so does a better version of a kind. Zero: never.
+    pub relist_interval: Duration,
     /// How long a list may be silent.
     pub list_timeout: Duration,
     /// How long a watch must hold before a failure counts as over.
@@ -45,6 +52,8 @@ impl Default for WatchOptions {
     fn default() -> Self {
         Self {
             namespaces: Vec::new(),
+            namespace_annotations: NamespaceAnnotations::default(),
+            relist_interval: Duration::from_mins(30),
             discovery_interval: Duration::from_secs(12),
             list_timeout: Duration::from_mins(1),
             settle: Duration::from_secs(5),
@@ -54,13 +63,38 @@ impl Default for WatchOptions {
     }
 }
 
+/// Whether namespaces are watched for the annotations that are meant for the bridge.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum NamespaceAnnotations {
+    /// They are not asked for.
+    #[default]
+    Ignored,
+    /// They are watched, where that is permitted.
+    Watched,
+}
+
 /// What the watches of one cluster know; they end when this is dropped.
 pub struct ClusterWatch {
     inference_services: Arc<KindCache<InferenceServices>>,
+    llm_inference_services: Arc<KindCache<LlmInferenceServices>>,
     services: Arc<KindCache<Services>>,
     service_accounts: Arc<KindCache<ServiceAccounts>>,
+    namespaces: Option<Arc<KindCache<Namespaces>>>,
     version: Arc<Sender<u64>>,
+    asked: Arc<Asked>,
     _tasks: JoinSet<()>,
+}
+
+impl std::fmt::Debug for ClusterWatch {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("ClusterWatch").field("version", &*self.version.borrow()).finish_non_exhaustive()
+    }
+}
+
+/// The newest read that was asked for, of the kinds that are counted and of the others.
+struct Asked {
+    counted: Sender<Read>,
+    others: Sender<Read>,
 }
 
 impl ClusterWatch {
@@ -69,15 +103,29 @@ impl ClusterWatch {
         if options.namespaces.is_empty() {
             options.namespaces.push(cluster.namespace.clone());
         }
-        let options = Arc::new(options);
-        let version = Arc::new(watch::Sender::new(0));
-        let mut tasks = JoinSet::new();
+        let mut spawner = Spawner {
+            client: cluster.client.clone(),
+            options: Arc::new(options),
+            version: Arc::new(watch::Sender::new(0)),
+            asked: Arc::new(Asked { counted: watch::Sender::new(1), others: watch::Sender::new(1) }),
+            tasks: JoinSet::new(),
+        };
+        let namespaces = match spawner.options.namespace_annotations {
+            NamespaceAnnotations::Watched => Some(spawner.spawn()),
+            NamespaceAnnotations::Ignored => None,
+        };
+        let (inference_services, llm_inference_services) = (spawner.spawn(), spawner.spawn());
+        let (services, service_accounts) = (spawner.spawn(), spawner.spawn());
+        spawner.relist_from_time_to_time();
         Self {
-            inference_services: spawn(&mut tasks, &cluster.client, &options, &version),
-            services: spawn(&mut tasks, &cluster.client, &options, &version),
-            service_accounts: spawn(&mut tasks, &cluster.client, &options, &version),
-            version,
-            _tasks: tasks,
+            inference_services,
+            llm_inference_services,
+            services,
+            service_accounts,
+            namespaces,
+            version: spawner.version,
+            asked: spawner.asked,
+            _tasks: spawner.tasks,
         }
     }
 
@@ -90,17 +138,59 @@ impl ClusterWatch {
     pub fn snapshot(&self) -> ClusterSnapshot {
         // Read first: what changes meanwhile moves the counter past it.
         let version = *self.version.borrow();
-        snapshot::assemble(version, self.inference_services.view(), self.services.view(), self.service_accounts.view())
+        let views = Views {
+            inference_services: self.inference_services.view(),
+            llm_inference_services: self.llm_inference_services.view(),
+            services: self.services.view(),
+            service_accounts: self.service_accounts.view(),
+            namespaces: self.namespaces.as_ref().map(|cache| cache.view()),
+        };
+        snapshot::assemble(version, views)
+    }
+
+    /// Asks for a new complete list of InferenceServices and LLMInferenceServices. Once
+    /// [`ClusterSnapshot::complete_lists`] is at least what this returns, the snapshot rests on lists that began after
+    /// this call. Until then, and when a list fails, what was known stays.
+    pub fn relist(&self) -> u64 {
+        self.asked.counted.send_modify(|read| *read += 1);
+        *self.asked.counted.borrow()
     }
 }
 
-fn spawn<W: Watched>(
-    tasks: &mut JoinSet<()>,
-    client: &Client,
-    options: &Arc<WatchOptions>,
-    version: &Arc<Sender<u64>>,
-) -> Arc<KindCache<W>> {
-    let cache = Arc::new(KindCache::new(Arc::clone(version)));
-    tasks.spawn(follow::run(client.clone(), Arc::clone(options), Arc::clone(&cache)));
-    cache
+/// Starts the tasks of one cluster.
+struct Spawner {
+    client: Client,
+    options: Arc<WatchOptions>,
+    version: Arc<Sender<u64>>,
+    asked: Arc<Asked>,
+    tasks: JoinSet<()>,
+}
+
+impl Spawner {
+    fn spawn<W: Watched>(&mut self) -> Arc<KindCache<W>> {
+        let cache = Arc::new(KindCache::new(Arc::clone(&self.version)));
+        let asked = if W::COUNTED { &self.asked.counted } else { &self.asked.others };
+        self.tasks.spawn(follow::run(follow::Task {
+            client: self.client.clone(),
+            options: Arc::clone(&self.options),
+            cache: Arc::clone(&cache),
+            asked: asked.subscribe(),
+        }));
+        cache
+    }
+
+    fn relist_from_time_to_time(&mut self) {
+        let (asked, interval) = (Arc::clone(&self.asked), self.options.relist_interval);
+        if interval.is_zero() {
+            return;
+        }
+        self.tasks.spawn(async move {
+            loop {
+                // Bridges that were started together shall not list together for ever.
+                tokio::time::sleep(interval.mul_f64(rand::random_range(0.9..1.1))).await;
+                asked.counted.send_modify(|read| *read += 1);
+                asked.others.send_modify(|read| *read += 1);
+            }
+        });
+    }
 }

@@ -22,7 +22,7 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> anyhow::Result<()> {
 /// Starts the service: when this returns, it listens.
 pub async fn start(settings: Settings, shutdown: Shutdown) -> anyhow::Result<Running> {
     let storage_url = settings.storage_url().context("no URL of storage-rest: set --storage-url or STORAGE_URL")?;
-    let http = http_client::client(&settings.storage_tls(), "storage-rest")?;
+    let http = http_client::client(&settings.storage_tls(), "storage-rest").context("--storage-ca / STORAGE_CA")?;
     let readiness = Readiness::not_ready("storage was not asked yet");
     let catalog = Arc::new(ServedCatalog::new(settings.format));
     let (metrics, loads) = (Metrics::new("location"), LoadCounters::default());

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use url::Url;
+use url::{Host, Url};
 
 /// Schemes under which model artifacts are stored and which are harmless as a link.
 const ARTIFACT_SCHEMES: &[&str] = &[
@@ -75,6 +75,15 @@ fn shown(text: &str) -> String {
     masked.unwrap_or(visible).chars().take(120).collect()
 }
 
+/// Whether a host name of the web has letters, digits, `-`, `_` and `.` alone: what else is a name differs between
+/// parsers, and between versions of Unicode (new letters come outside of its basic plane).
+fn is_plain_host(url: &Url) -> bool {
+    let Some(Host::Domain(domain)) = url.host() else { return true };
+    let (name, valid) = idna::domain_to_unicode(domain);
+    let letter = |c: char| c.is_ascii_alphanumeric() || (c.is_alphanumeric() && ('\u{80}'..='\u{ffff}').contains(&c));
+    !url.is_special() || (valid.is_ok() && name.chars().all(|c| letter(c) || matches!(c, '-' | '_' | '.')))
+}
+
 /// `url` with everything percent-encoded that RFC 3986 has no place for. Browsers take such characters, but readers in
 /// other languages do not, and neither does the document's schema.
 fn as_uri(url: &str) -> String {
@@ -116,6 +125,9 @@ fn checked(text: &str, allowed: &[&str]) -> Result<String, InvalidLink> {
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(not_a_url("it carries credentials"));
+    }
+    if !is_plain_host(&url) {
+        return Err(not_a_url("its host has characters that not every browser takes"));
     }
     let uri = if as_uri(text) == text { text.to_owned() } else { as_uri(url.as_str()) };
     if uri.len() > MAX_URL { Err(not_a_url("it is longer than 8 KiB")) } else { Ok(uri) }
@@ -244,6 +256,10 @@ mod tests {
     #[case("https:/example.com", false)]
     #[case("https://a b/", false)]
     #[case("oci://", false)]
+    #[case("https://a*b.example/", false)]
+    #[case("https://\u{1F5FF}.example/", false)]
+    #[case("https://xn--h=-7da921hcx6b1c65e/", false)]
+    #[case("http://my_service.example.com:8080/", true)]
     #[case("", false)]
     fn only_known_schemes_are_links(#[case] text: &str, #[case] valid: bool) {
         assert_eq!(text.parse::<ArtifactUrl>().is_ok(), valid, "{text}");

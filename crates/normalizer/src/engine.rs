@@ -1,16 +1,19 @@
 //! The loop that keeps storage in step: observe, project, publish, whenever something changed and once an interval.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use service::{Readiness, Shutdown};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::inventory::SourceId;
 use crate::metrics::NormalizerMetrics;
 use crate::observe::Board;
 use crate::project::{Diagnostic, Projection, ProjectionSettings, project};
-use crate::publish::{PublishError, Published, Publisher};
+use crate::publish::{PublishError, Published, Publisher, Stored};
+use crate::status::EngineStatus;
 
 /// Changes that come together are published together.
 const SETTLE: Duration = Duration::from_millis(25);
@@ -34,6 +37,23 @@ pub struct Engine {
     pub metrics: NormalizerMetrics,
     /// Ready once storage was reached.
     pub readiness: Readiness,
+    /// What is shown of it.
+    pub status: EngineStatus,
+}
+
+/// What was published last: as long as neither side changes there is nothing to do.
+#[derive(Debug, PartialEq)]
+struct InStep {
+    board: u64,
+    stored: Stored,
+}
+
+/// What came of an attempt to bring storage in step.
+enum Synced {
+    /// Storage holds what is known.
+    InStep,
+    /// There is nothing yet to bring it in step with.
+    Idle,
 }
 
 impl Engine {
@@ -41,22 +61,30 @@ impl Engine {
     pub async fn run(mut self, shutdown: Shutdown) {
         let mut changes = self.board.changes();
         let mut said = Said::default();
+        let mut in_step = None;
         let mut failures: u32 = 0;
         while !shutdown.is_triggered() {
-            changes.borrow_and_update();
-            let Some(result) = finish_in_time(self.sync(&mut said), &shutdown).await else { return };
+            let version = *changes.borrow_and_update();
+            let Some(result) = finish_in_time(self.sync(version, &mut in_step, &mut said), &shutdown).await else { return };
             let pause = match result {
-                Ok(()) => {
+                Ok(Synced::Idle) => self.interval,
+                Ok(Synced::InStep) => {
                     if failures > 0 {
                         tracing::info!("storage was brought in step again");
                     }
                     failures = 0;
                     self.metrics.sync("ok");
+                    self.status.update(|progress| {
+                        progress.last_sync = Some(Timestamp::now());
+                        progress.failure = None;
+                    });
                     self.readiness.set_ready();
                     self.interval
                 }
                 Err(error) => {
                     self.metrics.sync("failed");
+                    in_step = None;
+                    self.status.update(|progress| progress.failure = Some(error.to_string()));
                     if failures == 0 {
                         tracing::warn!("storage cannot be brought in step, trying again: {error}");
                     }
@@ -81,13 +109,18 @@ impl Engine {
         }
     }
 
-    async fn sync(&mut self, said: &mut Said) -> Result<(), PublishError> {
+    async fn sync(&mut self, version: u64, in_step: &mut Option<InStep>, said: &mut Said) -> Result<Synced, PublishError> {
         let mut observed = self.board.observed();
         let nothing_read = observed.inventory.registries.is_empty() && observed.inventory.clusters.is_empty();
         if nothing_read && !observed.is_complete() {
-            return Ok(());
+            return Ok(Synced::Idle);
         }
         let stored = self.publisher.stored().await?;
+        let now = InStep { board: version, stored };
+        if in_step.as_ref() == Some(&now) {
+            return Ok(Synced::InStep);
+        }
+        let stored = &now.stored;
         observed.inventory.remembered = stored.remembered(&observed);
         let (inventory, settings) = (observed.inventory.clone(), Arc::clone(&self.settings));
         let projected = tokio::task::spawn_blocking(move || project(&inventory, &settings)).await;
@@ -95,14 +128,38 @@ impl Engine {
             Ok(projection) => projection,
             Err(error) => {
                 tracing::error!("the projection failed, nothing is published: {error}");
-                return Ok(());
+                return Ok(Synced::Idle);
             }
         };
         self.metrics.entries.set(i64::try_from(projection.entries.len()).unwrap_or(i64::MAX));
         self.metrics.diagnostics.set(i64::try_from(projection.diagnostics.len()).unwrap_or(i64::MAX));
-        let published = self.publisher.publish(&projection, &stored, &observed).await?;
+        let published = self.publisher.publish(&projection, stored, &observed).await?;
+        for source in published.awaited.iter().flatten() {
+            self.board.await_complete_read(&SourceId::from_text(source.clone()));
+        }
+        self.show(&projection, &published);
+        // What was changed is seen in storage's own list the next time; nothing is in step before that.
+        let settled = published.upserts == 0 && published.removed.is_empty() && published.awaited.is_empty();
+        *in_step = Some(now).filter(|_| settled);
         said.about(&projection, &published);
-        Ok(())
+        Ok(Synced::InStep)
+    }
+}
+
+impl Engine {
+    fn show(&self, projection: &Projection, published: &Published) {
+        let mut entries_by_source: BTreeMap<String, usize> = BTreeMap::new();
+        for entry in projection.entries.values() {
+            *entries_by_source.entry(entry.origin.source.clone()).or_default() += 1;
+        }
+        let held_removals = self.publisher.held();
+        self.status.update(|progress| {
+            progress.entries = projection.entries.len();
+            progress.entries_by_source = entries_by_source;
+            progress.held_removals = held_removals;
+            progress.refused = published.refused.iter().map(|(key, why)| format!("{key}: {why}")).collect();
+            progress.diagnostics.clone_from(&projection.diagnostics);
+        });
     }
 }
 

@@ -4,6 +4,7 @@
 //! storage in step with them. [`engine`] is the loop around the three, and [`run`] assembles it all.
 
 pub mod engine;
+pub mod hold;
 pub mod inventory;
 pub mod metrics;
 pub mod observe;
@@ -11,6 +12,7 @@ pub mod project;
 pub mod publish;
 pub mod settings;
 pub mod sources;
+pub mod status;
 
 mod run;
 

@@ -7,6 +7,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use service::Metrics;
 
 use crate::inventory::SourceId;
+use crate::observe::Read;
 
 /// A registry or a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -24,6 +25,7 @@ struct OutcomeLabel {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SourceOutcome {
     source: String,
+    kind: &'static str,
     outcome: &'static str,
 }
 
@@ -38,23 +40,27 @@ pub struct SourceMetrics {
 impl SourceMetrics {
     fn new(metrics: &Metrics) -> Self {
         Self {
-            reads: metrics.register("source_reads", "Reads of a registry, by outcome", Family::default()),
+            reads: metrics.register("source_reads", "Reads of a registry, by kind and outcome", Family::default()),
             records: metrics.register("source_records", "Model versions that a registry holds", Family::default()),
             stale: metrics.register("source_stale", "1 while the last read of a registry failed", Family::default()),
         }
     }
 
-    /// A registry was read completely.
-    pub fn read(&self, source: &SourceId, records: usize) {
+    /// A registry was read.
+    pub fn read(&self, source: &SourceId, read: Read, records: usize) {
+        let kind = match read {
+            Read::Complete => "complete",
+            Read::Increment => "increment",
+        };
         let label = SourceLabel { source: source.to_string() };
-        self.reads.get_or_create(&SourceOutcome { source: source.to_string(), outcome: "ok" }).inc();
+        self.reads.get_or_create(&SourceOutcome { source: source.to_string(), kind, outcome: "ok" }).inc();
         self.records.get_or_create(&label).set(i64::try_from(records).unwrap_or(i64::MAX));
         self.stale.get_or_create(&label).set(0);
     }
 
     /// A registry could not be read.
     pub fn failed(&self, source: &SourceId) {
-        self.reads.get_or_create(&SourceOutcome { source: source.to_string(), outcome: "failed" }).inc();
+        self.reads.get_or_create(&SourceOutcome { source: source.to_string(), kind: "any", outcome: "failed" }).inc();
         self.stale.get_or_create(&SourceLabel { source: source.to_string() }).set(1);
     }
 
@@ -79,6 +85,8 @@ pub struct NormalizerMetrics {
     pub diagnostics: Gauge,
     /// Entries that were taken out of the key set.
     pub removals: Counter,
+    /// Entries whose removal waits to be believed.
+    pub held: Gauge,
 }
 
 impl NormalizerMetrics {
@@ -90,6 +98,7 @@ impl NormalizerMetrics {
             syncs: metrics.register("syncs", "Attempts to bring storage in step, by outcome", Family::default()),
             entries: metrics.register("entries", "Entries of the last projection", Gauge::default()),
             diagnostics: metrics.register("diagnostics", "What the last projection had to leave out", Gauge::default()),
+            held: metrics.register("held_removals", "Entries whose removal waits for a second complete read", Gauge::default()),
             removals: metrics.register("removals", "Entries that were taken out of the key set", Counter::default()),
         }
     }

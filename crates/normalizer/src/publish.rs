@@ -5,6 +5,7 @@
 //! but what a Go storage, whose list has no digests, was sent.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use bridge_api::clients::{ClientError, StorageClient};
 use bridge_api::digest::{Digest, content_digest};
@@ -14,6 +15,7 @@ use futures::{StreamExt as _, stream};
 use model_catalog::render::{Format, RenderError, render};
 use thiserror::Error;
 
+use crate::hold::{HeldRemoval, HoldPolicy, Holds, Loss};
 use crate::metrics::NormalizerMetrics;
 use crate::observe::Observed;
 use crate::project::naming::Identity;
@@ -23,14 +25,14 @@ use crate::project::{Entry, Projection};
 const CONCURRENCY: usize = 32;
 
 /// What storage says that it holds.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stored {
     entries: BTreeMap<EntryKey, StoredEntry>,
     /// Whether storage waits to be told what there is.
     unsettled: bool,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct StoredEntry {
     digest: Option<Digest>,
     origin: Option<Origin>,
@@ -45,6 +47,8 @@ pub struct Published {
     pub refused: Vec<(EntryKey, String)>,
     /// Keys that were taken out.
     pub removed: Vec<EntryKey>,
+    /// Sources of which a complete read is waited for, before more is taken out.
+    pub awaited: Vec<Option<String>>,
 }
 
 /// Storage could not be brought in step.
@@ -75,12 +79,18 @@ pub struct Publisher {
     /// What was sent, for storages that do not tell.
     sent: BTreeMap<EntryKey, Digest>,
     announced: bool,
+    holds: Holds,
 }
 
 impl Publisher {
     /// A publisher to `storage`.
-    pub fn new(storage: StorageClient, format: Format, metrics: NormalizerMetrics) -> Self {
-        Self { storage, format, metrics, sent: BTreeMap::new(), announced: false }
+    pub fn new(storage: StorageClient, format: Format, policy: HoldPolicy, metrics: NormalizerMetrics) -> Self {
+        Self { storage, format, metrics, sent: BTreeMap::new(), announced: false, holds: Holds::new(policy) }
+    }
+
+    /// Removals that wait to be believed.
+    pub fn held(&self) -> Vec<HeldRemoval> {
+        self.holds.held()
     }
 
     /// What storage holds now.
@@ -195,8 +205,11 @@ impl Publisher {
                 && !held.origin.as_ref().is_some_and(|origin| waiting.contains(origin))
                 && is_gone(held, projection, observed)
         };
-        published.removed =
-            stored.entries.iter().filter(|(key, held)| gone(key, held)).map(|(key, _)| key.clone()).collect();
+        let losses = losses(stored, observed, gone);
+        let verdict = self.holds.judge(losses, Instant::now());
+        published.removed = verdict.release.into_iter().collect();
+        published.awaited = verdict.awaited;
+        self.metrics.held.set(i64::try_from(self.holds.held().iter().map(|held| held.entries).sum::<usize>()).unwrap_or(i64::MAX));
         if self.announced && !stored.unsettled && published.removed.is_empty() {
             return Ok(());
         }
@@ -241,6 +254,30 @@ impl Stored {
         let origins = self.entries.values().filter_map(|held| held.origin.as_ref());
         origins.filter(|origin| !proves_absent(observed, origin)).cloned().collect()
     }
+}
+
+/// What each source that is stored would lose.
+fn losses(
+    stored: &Stored,
+    observed: &Observed,
+    gone: impl Fn(&EntryKey, &StoredEntry) -> bool,
+) -> BTreeMap<Option<String>, Loss> {
+    // Whose source is not known, or not read any more, is judged by all that are read.
+    let by_all = observed.complete_reads.values().min().copied().unwrap_or_default();
+    let mut losses: BTreeMap<Option<String>, Loss> = BTreeMap::new();
+    for (key, held) in &stored.entries {
+        let source = held.origin.as_ref().map(|origin| origin.source.clone());
+        let reads = || {
+            let own = observed.complete_reads.iter().find(|(id, _)| Some(id.as_str()) == source.as_deref());
+            own.map_or(by_all, |(_, reads)| *reads)
+        };
+        let loss = losses.entry(source.clone()).or_insert_with(|| Loss { reads: reads(), ..Loss::default() });
+        loss.stored += 1;
+        if gone(key, held) {
+            loss.gone.insert(key.clone());
+        }
+    }
+    losses
 }
 
 /// Whether an entry that is not in the projection may be removed.

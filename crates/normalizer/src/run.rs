@@ -12,6 +12,7 @@ use service::{Listen, Metrics, Readiness, Running, ServerBuilder, Shutdown, tele
 use tokio_util::task::TaskTracker;
 
 use crate::engine::Engine;
+use crate::hold::HoldPolicy;
 use crate::inventory::SourceId;
 use crate::metrics::NormalizerMetrics;
 use crate::observe::registry::Cadence;
@@ -19,6 +20,7 @@ use crate::observe::{Board, cluster as follow_cluster, manifests};
 use crate::project::ProjectionSettings;
 use crate::publish::Publisher;
 use crate::settings::Settings;
+use crate::status::{self, EngineStatus};
 use crate::sources::{Access, Registries, Token};
 
 /// What entries of the cluster are remembered under.
@@ -35,27 +37,32 @@ pub async fn start(settings: Settings, shutdown: Shutdown) -> anyhow::Result<Run
     let metrics = Metrics::new("normalizer");
     let counted = NormalizerMetrics::new(&metrics);
     let readiness = Readiness::not_ready("storage was not reached yet");
-    let server = ServerBuilder::new("normalizer").metrics(metrics).readiness(readiness.clone());
+    let (board, status) = (Board::default(), EngineStatus::default());
+    let server = ServerBuilder::new("normalizer")
+        .router(status::router(board.clone(), status.clone()))
+        .metrics(metrics)
+        .readiness(readiness.clone());
     let server = server
         .bind(Listen { address: settings.admin_address, setting: "--admin-address / NORMALIZER_ADMIN_ADDRESS" })
         .await?;
     let address = server.local_addr();
 
-    let board = Board::default();
     let tasks = TaskTracker::new();
     observe(&settings, &board, &tasks, &counted, &shutdown).await?;
 
     let storage = settings.storage()?;
     tracing::info!(%storage, format = %settings.format, "entries go to storage");
     let tls = TlsSettings { ca_file: settings.storage_ca.clone(), insecure_skip_verify: false };
-    let storage = StorageClient::new(storage, client(&tls, "storage")?);
+    let storage = StorageClient::new(storage, client(&tls, "storage").context("--storage-ca / STORAGE_CA")?);
+    let policy = HoldPolicy { share: settings.mass_removal_share, interval: settings.polling_interval.into() };
     let engine = Engine {
         board,
         settings: Arc::new(projection_settings(&settings)?),
-        publisher: Publisher::new(storage, settings.format, counted.clone()),
+        publisher: Publisher::new(storage, settings.format, policy, counted.clone()),
         interval: Duration::from(settings.polling_interval),
         metrics: counted,
         readiness,
+        status,
     };
     tasks.spawn(engine.run(shutdown.clone()));
     tasks.close();
@@ -110,7 +117,7 @@ pub async fn observe(
     };
     registries.read_named(named);
     if !manifests.is_empty() {
-        let snapshot = manifests::read(&manifests)?;
+        let snapshot = manifests::read(&manifests).context("--manifests / KSERVE_MANIFESTS")?;
         board.cluster_seen(&SourceId::cluster(CLUSTER), Some(snapshot), None);
     }
     match &cluster {
@@ -152,11 +159,15 @@ fn access(settings: &Settings, cluster: Option<&Arc<Cluster>>) -> anyhow::Result
         (token, _) => Token::Fixed(token.clone()),
     };
     Ok(Access {
-        http: client(&tls, "the registries")?,
+        http: client(&tls, "the registries").context("--registry-ca / REGISTRY_CA")?,
         token,
         catalogs: settings.catalog_url.0.clone(),
         concurrency: usize::from(settings.registry_concurrency),
-        cadence: Cadence { polling: settings.polling_interval.into() },
+        cadence: Cadence {
+            polling: settings.polling_interval.into(),
+            resync: settings.resync_interval.into(),
+            probe: settings.probe_interval.into(),
+        },
         grace: settings.source_grace.into(),
     })
 }

@@ -86,9 +86,27 @@ pub struct Settings {
     )]
     pub polling_interval: GoDuration,
 
+    /// How often registries are read completely, which catches what reading only the news cannot show
+    #[arg(
+        long, env = "RESYNC_INTERVAL", value_name = "DURATION", default_value = "30m", value_parser = positive,
+        help_heading = "Registries"
+    )]
+    pub resync_interval: GoDuration,
+
+    /// How often registries are asked, in between, whether there is anything new; 0 turns it off
+    #[arg(long, env = "PROBE_INTERVAL", value_name = "DURATION", default_value = "10s", help_heading = "Registries")]
+    pub probe_interval: GoDuration,
+
     /// How long a discovered registry must be gone before its entries are removed
     #[arg(long, env = "SOURCE_GRACE", value_name = "DURATION", default_value = "10m", help_heading = "Registries")]
     pub source_grace: GoDuration,
+
+    /// Above which share of a source's entries a removal waits for a second complete read that agrees
+    #[arg(
+        long, env = "MASS_REMOVAL_SHARE", value_name = "SHARE", default_value_t = 0.5, value_parser = share,
+        help_heading = "Registries"
+    )]
+    pub mass_removal_share: f64,
 
     /// The storage service [default: http://localhost:7070, or port 7070 of POD_IP where that is set]
     #[arg(long, env = "STORAGE_URL", value_name = "URL", value_parser = http_url, help_heading = "Publishing")]
@@ -177,6 +195,11 @@ impl Settings {
         let given = self.bridge_public_url.as_ref().or(self.bridge_url.as_ref());
         given.cloned().map_or_else(|| Url::parse("http://localhost:9090"), Ok)
     }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|error| format!("{error}"))?;
+    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("it must be between 0 and 1".to_owned()) }
 }
 
 fn positive(text: &str) -> Result<GoDuration, String> {

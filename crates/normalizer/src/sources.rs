@@ -17,7 +17,7 @@ use crate::metrics::SourceMetrics;
 use crate::observe::Board;
 use crate::observe::cards::{CardReader, Catalog};
 use crate::observe::reader::RegistryReader;
-use crate::observe::registry::{Cadence, poll};
+use crate::observe::registry::{Cadence, Poller};
 use crate::settings::NamedUrl;
 
 /// What the board calls the search for registries.
@@ -98,9 +98,14 @@ impl Registries {
 
     fn start(&self, id: &SourceId, wanted: &Wanted, shutdown: Shutdown) {
         self.board.expect_registry(id);
-        let reader = self.reader(wanted);
-        let (id, cadence) = (id.clone(), self.access.cadence);
-        self.tasks.spawn(poll(id, reader, cadence, self.board.clone(), self.metrics.clone(), shutdown));
+        let poller = Poller {
+            id: id.clone(),
+            reader: self.reader(wanted),
+            cadence: self.access.cadence,
+            board: self.board.clone(),
+            metrics: self.metrics.clone(),
+        };
+        self.tasks.spawn(poller.run(shutdown));
     }
 
     fn reader(&self, wanted: &Wanted) -> RegistryReader {

@@ -48,8 +48,12 @@ fn checked(command: Command, variables: &impl Fn(&OsStr) -> Option<OsString>) ->
         .mut_subcommands(|subcommand| checked(subcommand, variables))
 }
 
-/// Adds to an error about an argument by which flag and which variable it is set.
+/// Adds to an error about an argument by which flag and which variable it is set, and takes credentials out of it.
 fn naming_the_setting<T: Parser>(mut error: clap::Error) -> clap::Error {
+    if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) {
+        let shown = without_credentials(value);
+        error.insert(ContextKind::InvalidValue, ContextValue::String(shown));
+    }
     let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else {
         return error;
     };
@@ -65,6 +69,19 @@ fn naming_the_setting<T: Parser>(mut error: clap::Error) -> clap::Error {
     error
 }
 
+/// A value that was refused, as it may be shown: of URLs in it, and of what was meant as one, without what is before
+/// the `@`.
+fn without_credentials(value: &str) -> String {
+    let shown = |item: &str| match item.rsplit_once('@') {
+        None => item.to_owned(),
+        Some((before, after)) => {
+            let kept = before.find("://").map_or(0, |at| at + "://".len());
+            format!("{}***@{after}", &before[..kept])
+        }
+    };
+    value.split(',').map(shown).collect::<Vec<_>>().join(",")
+}
+
 fn variable_of(command: &Command, shown: &str) -> Option<String> {
     let own = command.get_arguments().find(|arg| arg.to_string() == shown);
     let own = own.and_then(Arg::get_env).map(|name| name.to_string_lossy().into_owned());
@@ -76,9 +93,13 @@ pub fn secret(text: &str) -> Result<SecretString, Infallible> {
     Ok(text.trim().to_owned().into())
 }
 
-/// A value parser for the base URL of a peer: http or https, with a host.
+/// A value parser for the base URL of a peer: http or https, with a host, without credentials: URLs are logged, tokens
+/// have settings of their own.
 pub fn http_url(text: &str) -> Result<Url, HttpUrlError> {
     let url: Url = text.trim().parse()?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(HttpUrlError::Credentials);
+    }
     match url.scheme() {
         "http" | "https" if url.has_host() => Ok(url),
         _ => Err(HttpUrlError::Scheme),
@@ -94,6 +115,9 @@ pub enum HttpUrlError {
     /// It is a URL of something else.
     #[error("it must begin with http:// or https:// and name a host")]
     Scheme,
+    /// It holds a user name or a password.
+    #[error("it must not carry credentials: tokens have settings of their own")]
+    Credentials,
 }
 
 /// A list whose items are separated by commas. White space around items and empty items do not count.

@@ -152,7 +152,7 @@ impl Service {
         let location = LocationClient::new(location_url, http_client::client(&TlsSettings::default(), "location")?);
         let import = if settings.push_to_rhdh {
             Some(Import {
-                http: http_client::client(&settings.backstage_tls(), "Backstage")?,
+                http: http_client::client(&settings.backstage_tls(), "Backstage").context("--bkstg-ca / BKSTG_CA")?,
                 bridge_url: settings.bridge_url().context("BRIDGE_URL")?,
                 cluster,
             })

@@ -22,7 +22,7 @@ export type Model = {
  */
 name: string,
 /**
- * The user who owns the model. Kind and namespace of another owner are in the annotation `rhdh.io/owner`.
+ * The user who owns the model. Kind and namespace of another owner are in the annotation `rhdh.modelcatalog.io/owner`.
  */
 owner: string,
 /**
@@ -79,7 +79,7 @@ export type ModelServer = {
  */
 name: string,
 /**
- * The user who owns the server. Kind and namespace of another owner are in the annotation `rhdh.io/owner`.
+ * The user who owns the server. Kind and namespace of another owner are in the annotation `rhdh.modelcatalog.io/owner`.
  */
 owner: string,
 /**

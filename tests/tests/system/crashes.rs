@@ -135,7 +135,11 @@ async fn location_says_nothing_before_it_has_read_storage() {
         let (status, body) = bridge.get(Service::Location, path).await.unwrap();
         assert_eq!(status, 503, "{path}: {body}");
     }
+    // A storage that holds nothing has not been told that there is nothing.
     bridge.start(Service::Storage);
+    bridge.ready(Service::Storage).await;
+    assert!(bridge.uris().await.is_err());
+    bridge.start(Service::Normalizer);
     bridge.ready(Service::Location).await;
     assert!(bridge.uris().await.unwrap().is_empty());
 }

@@ -17,15 +17,15 @@ struct Portal {
 
 impl Portal {
     /// A Backstage that reads each location at once when it is registered, as a real one does.
-    async fn start() -> Self {
+    async fn start(bridge: &Bridge) -> Self {
         let backstage = ScriptedBackstage::start().await.with_bridge_location_type().with_token("backstage-secret");
         let backstage = Arc::new(backstage);
-        let watched = Arc::clone(&backstage);
+        let (watched, base) = (Arc::clone(&backstage), bridge.url(Service::Location));
         let watch = tokio::spawn(async move {
             let (http, mut seen) = (http(), BTreeSet::new());
             loop {
                 for location in watched.locations() {
-                    if seen.insert(location.id.clone()) && location.target.starts_with("http") {
+                    if seen.insert(location.id.clone()) && !location.target.contains("/gone/") && location.target.starts_with(&base) {
                         let status = http.get(&location.target).send().await.map(|answer| answer.status().as_u16());
                         assert!(matches!(status, Ok(200)), "{} is registered and answers {status:?}", location.target);
                     }
@@ -82,16 +82,17 @@ async fn locations_follow_the_entries_through_restarts_of_each_side(
     let sources = Sources::with_cluster().await;
     let versions = sources.register_many("model", 4);
     sources.serve_unregistered("alone");
-    let portal = Portal::start().await;
+    let bridge = Bridge::new(format, kept, &sources);
+    let portal = Portal::start(&bridge).await;
     // Somebody's own location, which is none of the bridge's business.
     let other = "https://git.example.com/team/catalog-info.yaml";
     portal.backstage.add_location("url", other);
-    let mut bridge = portal.attach(Bridge::new(format, kept, &sources));
-    // One that is left over from earlier: no entry has it any more.
-    portal.backstage.add_location(kind, &format!("data:{}", bridge.url(Service::Location)));
+    let mut bridge = portal.attach(bridge);
+    let others = [other];
     bridge.start_all();
-    let leftover = format!("data:{}", bridge.url(Service::Location));
-    let others = [other, leftover.as_str()];
+    portal.holds(&bridge, &sources, &others).await;
+    // One that is left over: no entry has it any more.
+    portal.backstage.add_location(kind, &format!("{}/gone/v1/{}", bridge.url(Service::Location), format.file_name()));
     portal.holds(&bridge, &sources, &others).await;
     let ours = portal.backstage.locations().into_iter().filter(|l| l.target.starts_with(&bridge.url(Service::Location)));
     assert!(ours.into_iter().all(|location| location.kind == kind));
@@ -151,8 +152,9 @@ async fn without_backstage_entries_are_served_all_the_same() {
 async fn a_wrong_token_changes_nothing_in_backstage() {
     let sources = Sources::without_cluster().await;
     sources.register("granite", "v1");
-    let portal = Portal::start().await;
-    let mut bridge = portal.attach(Bridge::new(CatalogInfoYaml, InSqlite, &sources)).started();
+    let bridge = Bridge::new(CatalogInfoYaml, InSqlite, &sources);
+    let portal = Portal::start(&bridge).await;
+    let mut bridge = portal.attach(bridge).started();
     portal.holds(&bridge, &sources, &[]).await;
     portal.backstage.set_token("rotated");
     sources.register("second", "v1");

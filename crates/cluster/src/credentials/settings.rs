@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::CredentialsError;
+use super::{ContextName, CredentialsError};
 
 /// Cluster access. Every setting is optional: without any, the pod's service account or `~/.kube/config` is used,
 /// and without those the bridge works without a cluster.
@@ -17,8 +17,13 @@ pub struct ClusterSettings {
     pub kubeconfig: Option<String>,
 
     /// Context of the kubeconfig [default: its current context].
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, env = "KUBE_CONTEXT", value_name = "NAME")]
     pub kube_context: Option<String>,
+
+    /// Contexts of the kubeconfig, separated by commas: each is a cluster to watch, with failures of its own
+    /// [default: one cluster].
+    #[arg(long, env = "KUBE_CONTEXTS", value_name = "NAMES", value_delimiter = ',')]
+    pub kube_contexts: Vec<String>,
 
     /// Bearer token for the cluster; used in place of the credentials of the kubeconfig.
     #[arg(long, env = "K8S_TOKEN", value_name = "TOKEN", hide_env_values = true, value_parser = secret)]
@@ -50,6 +55,18 @@ impl ClusterSettings {
 
     pub(super) fn kube_context(&self) -> Option<&str> {
         set(self.kube_context.as_deref())
+    }
+
+    /// The contexts of `KUBE_CONTEXTS`, in their order, without doubles; none: there is one cluster.
+    pub fn contexts(&self) -> Vec<ContextName> {
+        let mut contexts: Vec<ContextName> = Vec::new();
+        for name in self.kube_contexts.iter().filter_map(|name| set(Some(name))) {
+            let context = ContextName::new(name);
+            if !contexts.contains(&context) {
+                contexts.push(context);
+            }
+        }
+        contexts
     }
 
     pub(super) fn namespace(&self) -> Option<&str> {

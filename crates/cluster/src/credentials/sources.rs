@@ -40,7 +40,7 @@ pub(super) async fn find(
         Some(file) if names_no_cluster(&file, settings)? => Ok(None),
         Some(file) => from_kubeconfig(DEFAULT_KUBECONFIG, &[file], settings, environment).await.map(Some),
         None if settings.kube_context().is_some() => Err(CredentialsError::Invalid {
-            setting: "--kube-context",
+            setting: "--kube-context / KUBE_CONTEXT",
             reason: "there is no kubeconfig to look the context up in; set KUBECONFIG".to_owned(),
         }),
         None => Ok(None),
@@ -66,7 +66,9 @@ async fn from_kubeconfig(
         .kube_context()
         .map(str::to_owned)
         .or_else(|| kubeconfig.current_context.clone().filter(|name| !name.is_empty()))
-        .ok_or_else(|| unusable("no current-context is set; choose one with --kube-context".to_owned()))?;
+        .ok_or_else(|| {
+            unusable("no current-context is set; choose one with --kube-context / KUBE_CONTEXT".to_owned())
+        })?;
     let context_namespace = context_namespace(&kubeconfig, &context);
     let own_proxy = has_proxy(&kubeconfig, &context);
     let options = KubeConfigOptions { context: Some(context.clone()), ..KubeConfigOptions::default() };

@@ -69,6 +69,7 @@ async fn blank_settings_count_as_unset() {
     let settings = ClusterSettings {
         kubeconfig: Some(String::new()),
         kube_context: Some(" ".to_owned()),
+        kube_contexts: vec![String::new(), " ".to_owned()],
         k8s_token: Some(SecretString::from("")),
         namespace: Some(String::new()),
         pod_namespace: Some(String::new()),
@@ -76,6 +77,8 @@ async fn blank_settings_count_as_unset() {
     };
     assert!(connect_with(&settings, &nothing()).await.unwrap().is_none());
     assert!(settings.watched_namespaces().unwrap().is_empty());
+    assert!(settings.contexts().is_empty());
+    assert!(connect_all_with(&settings, &nothing()).await.is_empty());
 }
 
 #[tokio::test]
@@ -288,4 +291,7 @@ fn the_settings_are_flags_and_help_shows_no_token() {
     assert_eq!(cli.cluster.k8s_token().unwrap().expose_secret(), SECRET);
     let help = <Cli as clap::CommandFactory>::command().render_long_help().to_string();
     assert!(help.contains("K8S_TOKEN") && help.contains("--kubeconfig"), "{help}");
+    assert!(help.contains("KUBE_CONTEXT=") && help.contains("KUBE_CONTEXTS="), "{help}");
+    let cli = Cli::try_parse_from(["x", "--kube-contexts", "b, a,,b"]).unwrap();
+    assert_eq!(cli.cluster.contexts(), [ContextName::new("b"), ContextName::new("a")]);
 }

@@ -109,7 +109,7 @@ struct Component {
 }
 
 #[derive(Deserialize)]
-struct RawCondition {
+pub(crate) struct RawCondition {
     #[serde(rename = "type")]
     kind: Option<String>,
     status: Option<String>,
@@ -166,29 +166,34 @@ impl Status {
     }
 
     pub(super) fn into_conditions(self) -> Vec<Condition> {
-        let mut conditions = self
-            .conditions
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(|raw| {
-                Some(Condition {
-                    kind: filled(raw.kind)?,
-                    status: filled(raw.status).unwrap_or_else(|| "Unknown".to_owned()),
-                    reason: filled(raw.reason),
-                    message: filled(raw.message),
-                })
-            })
-            .collect::<Vec<_>>();
-        conditions.sort();
-        conditions
+        conditions(self.conditions)
     }
 }
 
-fn filled(text: Option<String>) -> Option<String> {
+/// Conditions that have a type, by type.
+pub(crate) fn conditions(raw: Option<Vec<RawCondition>>) -> Vec<Condition> {
+    let mut conditions = raw
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|raw| {
+            Some(Condition {
+                kind: filled(raw.kind)?,
+                status: filled(raw.status).unwrap_or_else(|| "Unknown".to_owned()),
+                reason: filled(raw.reason),
+                message: filled(raw.message),
+            })
+        })
+        .collect::<Vec<_>>();
+    conditions.sort();
+    conditions
+}
+
+/// Blank counts as missing.
+pub(crate) fn filled(text: Option<String>) -> Option<String> {
     text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
-fn valid_url(place: &str, text: Option<&str>, problems: &mut Vec<String>) -> Option<Url> {
+pub(crate) fn valid_url(place: &str, text: Option<&str>, problems: &mut Vec<String>) -> Option<Url> {
     let text = text.map(str::trim).filter(|text| !text.is_empty())?;
     match Url::parse(text) {
         Ok(url) => Some(url),

@@ -18,6 +18,8 @@ use crate::request::RequestError;
 pub(super) type ObjectKey = (String, String);
 /// `None`: the whole cluster; else a namespace.
 pub(super) type Part = Option<String>;
+/// Which of the reads that were asked for: they are numbered from 1.
+pub(super) type Read = u64;
 pub(super) type Objects<W> = BTreeMap<ObjectKey, Arc<<W as Watched>::Kept>>;
 
 pub(super) struct KindCache<W: Watched> {
@@ -28,11 +30,21 @@ pub(super) struct KindCache<W: Watched> {
 struct PartCache<W: Watched> {
     state: KindState,
     objects: Objects<W>,
+    read: Read,
+    /// A list has shown what there is, and nothing has said since that the kind is gone.
+    listed: bool,
 }
 
 impl<W: Watched> PartCache<W> {
     fn empty() -> Self {
-        Self { state: KindState::NotYet { reason: None }, objects: BTreeMap::new() }
+        Self { state: KindState::NotYet { reason: None }, objects: BTreeMap::new(), read: 0, listed: false }
+    }
+
+    /// A read was completed; only those that are counted are news.
+    fn finish(&mut self, read: Read) -> bool {
+        let news = W::COUNTED && self.read != read;
+        self.read = read;
+        news
     }
 
     fn enter(&mut self, state: KindState) -> bool {
@@ -46,6 +58,8 @@ impl<W: Watched> PartCache<W> {
 pub(super) struct KindView<W: Watched> {
     pub(super) state: KindState,
     pub(super) scope: Scope,
+    /// The newest read that every part has completed; 0: none.
+    pub(super) read: Read,
     pub(super) objects: Vec<Arc<W::Kept>>,
 }
 
@@ -54,7 +68,7 @@ impl<W: Watched> KindCache<W> {
         Self { parts: Mutex::new(BTreeMap::from([(None, PartCache::empty())])), version }
     }
 
-    /// From one watch of everything to one watch a namespace. Done only before anything was known.
+    /// From one watch of everything to one watch a namespace. Done only while there is nothing to lose.
     pub(super) fn split(&self, namespaces: &[String]) {
         let mut parts = self.lock();
         *parts = namespaces.iter().map(|name| (Some(name.clone()), PartCache::empty())).collect();
@@ -62,12 +76,14 @@ impl<W: Watched> KindCache<W> {
         self.moved();
     }
 
-    /// A list completed: what it lacks is gone.
-    pub(super) fn replace(&self, part: &Part, objects: Objects<W>) {
+    /// A list, begun for this read, completed: what it lacks is gone.
+    pub(super) fn replace(&self, part: &Part, objects: Objects<W>, read: Read) {
         self.update(part, |cache| {
             let changed = cache.objects != objects;
             cache.objects = objects;
-            cache.enter(KindState::Complete { at: Timestamp::now() }) || changed
+            cache.listed = true;
+            let entered = cache.enter(KindState::Complete { at: Timestamp::now() });
+            cache.finish(read) || entered || changed
         });
     }
 
@@ -83,11 +99,13 @@ impl<W: Watched> KindCache<W> {
         });
     }
 
-    /// The kind is not installed: nothing of it exists.
-    pub(super) fn absent(&self, part: &Part) {
+    /// The kind is not installed, as was seen for this read: nothing of it exists.
+    pub(super) fn absent(&self, part: &Part, read: Read) {
         self.update(part, |cache| {
             cache.objects.clear();
-            cache.enter(KindState::Absent)
+            cache.listed = false;
+            let entered = cache.enter(KindState::Absent);
+            cache.finish(read) || entered
         });
     }
 
@@ -99,9 +117,9 @@ impl<W: Watched> KindCache<W> {
         });
     }
 
-    /// Whether a part was ever read completely.
-    pub(super) fn is_known(&self, part: &Part) -> bool {
-        self.lock().get(part).is_some_and(|cache| cache.state.is_known())
+    /// Whether more is known of a part than that the kind is not installed.
+    pub(super) fn is_listed(&self, part: &Part) -> bool {
+        self.lock().get(part).is_some_and(|cache| cache.listed)
     }
 
     pub(super) fn view(&self) -> KindView<W> {
@@ -110,6 +128,7 @@ impl<W: Watched> KindCache<W> {
         KindView {
             state: KindState::together(parts.values().map(|part| part.state.clone()).collect()),
             scope: if parts.contains_key(&None) { Scope::AllNamespaces } else { Scope::Namespaces(namespaces) },
+            read: parts.values().map(|part| part.read).min().unwrap_or_default(),
             // Parts are namespaces, so chaining them keeps the order by namespace and name.
             objects: parts.values().flat_map(|part| part.objects.values().cloned()).collect(),
         }

@@ -9,26 +9,35 @@ use kube::{
     api::ListParams,
     runtime::watcher::{self, Event, watcher},
 };
-
-use tokio::time::Instant;
+use tokio::{sync::watch::Receiver, time::Instant};
 
 use super::{
     WatchOptions,
-    cache::{KindCache, ObjectKey, Objects, Part},
-    kinds::Watched,
+    cache::{KindCache, ObjectKey, Objects, Part, Read},
+    kinds::{Refused, Watched},
 };
 use crate::{
-    presence::{Presence, presence},
+    presence::served_version,
     request::{RequestError, bounded},
 };
 
+/// What the watches of one kind share.
+pub(super) struct Task<W: Watched> {
+    pub(super) client: Client,
+    pub(super) options: Arc<WatchOptions>,
+    pub(super) cache: Arc<KindCache<W>>,
+    /// The newest read that was asked for.
+    pub(super) asked: Receiver<Read>,
+}
+
 /// Watches a kind everywhere or, where that is refused from the start, namespace by namespace. Never ends.
-pub(super) async fn run<W: Watched>(client: Client, options: Arc<WatchOptions>, cache: Arc<KindCache<W>>) {
-    let refusal = Follower::<W>::new(&client, &options, &cache, None).run().await;
-    tracing::warn!(namespaces = %options.namespaces.join(", "), "{refusal}; watching these namespaces only");
-    cache.split(&options.namespaces);
-    let parts = options.namespaces.iter().map(|namespace| {
-        let mut follower = Follower::<W>::new(&client, &options, &cache, Some(namespace.clone()));
+pub(super) async fn run<W: Watched>(task: Task<W>) {
+    let refusal = Follower::new(&task, None).run().await;
+    let namespaces = &task.options.namespaces;
+    tracing::warn!(namespaces = %namespaces.join(", "), "{refusal}; watching these namespaces only");
+    task.cache.split(namespaces);
+    let parts = namespaces.iter().map(|namespace| {
+        let mut follower = Follower::new(&task, Some(namespace.clone()));
         async move { follower.run().await }
     });
     join_all(parts).await;
@@ -43,13 +52,24 @@ enum Said {
     Trouble(std::mem::Discriminant<RequestError>),
 }
 
+/// Why a watch is over.
+enum Ended {
+    /// A new list was asked for.
+    Relist,
+    /// As seen for this read, the kind is not installed.
+    Absent(Read),
+    Broken(RequestError),
+}
+
 /// The watch of one kind in one part of the cluster.
 struct Follower<'a, W: Watched> {
     client: &'a Client,
     options: &'a WatchOptions,
     cache: &'a KindCache<W>,
     part: Part,
+    version: &'static str,
     api: Api<W::Object>,
+    asked: Receiver<Read>,
     backoff: ExponentialBackoff,
     said: Said,
 }
@@ -64,34 +84,89 @@ enum Phase {
 }
 
 impl<'a, W: Watched> Follower<'a, W> {
-    fn new(client: &'a Client, options: &'a WatchOptions, cache: &'a KindCache<W>, part: Part) -> Self {
-        let api = W::api(client, part.as_deref());
-        Self { client, options, cache, part, api, backoff: backoff(options), said: Said::Nothing }
+    fn new(task: &'a Task<W>, part: Part) -> Self {
+        let version = W::CUSTOM.and_then(|custom| custom.versions.first().copied()).unwrap_or("v1");
+        Self {
+            client: &task.client,
+            options: &task.options,
+            cache: &task.cache,
+            api: W::api(&task.client, version, part.as_deref()),
+            part,
+            version,
+            asked: task.asked.clone(),
+            backoff: backoff(&task.options),
+            said: Said::Nothing,
+        }
     }
 
-    /// Ends only when a cluster-wide list is refused before anything was known; then with the refusal.
+    /// Ends only when a cluster-wide list is refused before it ever succeeded; then with the refusal.
     async fn run(&mut self) -> RequestError {
+        let may_narrow = self.part.is_none() && matches!(W::REFUSED, Refused::ByNamespace);
         loop {
-            let error = match self.probe().await {
-                Ok(()) => self.watch().await,
-                Err(error) => match self.confirm_absence(&error).await {
-                    Ok(true) => {
-                        self.absent();
-                        tokio::time::sleep(self.options.discovery_interval).await;
-                        continue;
+            match self.attempt().await {
+                Ended::Relist => {}
+                Ended::Absent(read) => {
+                    self.absent(read);
+                    tokio::select! {
+                        () = tokio::time::sleep(self.options.discovery_interval) => {}
+                        () = next_request(&mut self.asked) => {}
                     }
-                    Ok(false) => error,
-                    Err(discovery) => discovery,
-                },
-            };
-            let refused = matches!(error, RequestError::Forbidden { .. });
-            if refused && self.part.is_none() && !self.cache.is_known(&self.part) {
-                return error;
+                }
+                Ended::Broken(error) => {
+                    let refused = matches!(error, RequestError::Forbidden { .. });
+                    if refused && may_narrow && !self.cache.is_listed(&self.part) {
+                        return error;
+                    }
+                    self.failed(&error);
+                    let pause = self.backoff.next().unwrap_or(self.options.max_backoff);
+                    tokio::time::sleep(pause).await;
+                }
             }
-            self.failed(&error);
-            let pause = self.backoff.next().unwrap_or(self.options.max_backoff);
-            tokio::time::sleep(pause).await;
         }
+    }
+
+    async fn attempt(&mut self) -> Ended {
+        // What is asked for from here on, this attempt may be too early for.
+        let read = *self.asked.borrow_and_update();
+        match self.is_installed().await {
+            Ok(true) => self.watch().await,
+            Ok(false) => Ended::Absent(read),
+            Err(error) => Ended::Broken(error),
+        }
+    }
+
+    /// Whether the kind can be listed. It is absent when a list is not found or refused *and* discovery knows no such
+    /// resource. Access is decided before existence, so a refusal says nothing against absence; any other failure does.
+    async fn is_installed(&mut self) -> Result<bool, RequestError> {
+        let discovered = match W::CUSTOM {
+            // The best version may have come, or the used one gone, since the last time.
+            Some(custom) if custom.versions.len() > 1 => {
+                let version = served_version(self.client, &custom).await?;
+                self.use_version(version.unwrap_or(self.version));
+                Some(version)
+            }
+            _ => None,
+        };
+        let error = match self.probe().await {
+            Ok(()) => return Ok(true),
+            Err(error @ (RequestError::NotFound { .. } | RequestError::Forbidden { .. })) => error,
+            Err(error) => return Err(error),
+        };
+        let served = match (discovered, W::CUSTOM) {
+            (Some(version), _) => version,
+            (None, Some(custom)) => served_version(self.client, &custom).await?,
+            (None, None) => return Err(error),
+        };
+        if served.is_some() { Err(error) } else { Ok(false) }
+    }
+
+    fn use_version(&mut self, version: &'static str) {
+        if self.version == version {
+            return;
+        }
+        tracing::info!("{} are read as {version}", W::RESOURCE);
+        self.version = version;
+        self.api = W::api(self.client, version, self.part.as_deref());
     }
 
     /// One small list tells whether the real one would be permitted and found.
@@ -100,20 +175,11 @@ impl<'a, W: Watched> Follower<'a, W> {
         bounded(&self.what("list"), self.api.list(&parameters)).await.map(drop)
     }
 
-    /// The list was not found or refused, and discovery knows no such resource. Access is decided before existence, so
-    /// a refusal says nothing against absence; any other failure does.
-    async fn confirm_absence(&self, error: &RequestError) -> Result<bool, RequestError> {
-        let consistent = matches!(error, RequestError::NotFound { .. } | RequestError::Forbidden { .. });
-        match W::CUSTOM {
-            Some(custom) if consistent => Ok(matches!(presence(self.client, &custom).await?, Presence::Missing)),
-            _ => Ok(false),
-        }
-    }
-
-    /// Lists and watches until something breaks that resuming cannot mend.
-    async fn watch(&mut self) -> RequestError {
+    /// Lists and watches until a new list is asked for, or something breaks that resuming cannot mend.
+    async fn watch(&mut self) -> Ended {
         let mut events = std::pin::pin!(watcher(self.api.clone(), watcher::Config::default()));
         let mut listed: Objects<W> = BTreeMap::new();
+        let mut read: Read = 0;
         let mut phase = Phase::Listing;
         let mut interrupted: Option<Instant> = None;
         loop {
@@ -122,7 +188,12 @@ impl<'a, W: Watched> Follower<'a, W> {
                 Phase::Fresh => self.options.settle,
                 Phase::Settled => Duration::MAX,
             };
-            let Ok(event) = tokio::time::timeout(limit, events.next()).await else {
+            let next = tokio::select! {
+                next = tokio::time::timeout(limit, events.next()) => next,
+                // A list that is under way is finished first; what it shows may be all there is.
+                () = next_request(&mut self.asked), if phase != Phase::Listing => return Ended::Relist,
+            };
+            let Ok(event) = next else {
                 if phase == Phase::Listing {
                     return self.broken("list", format!("no answer within {} s", limit.as_secs()));
                 }
@@ -132,6 +203,8 @@ impl<'a, W: Watched> Follower<'a, W> {
             };
             match event {
                 Some(Ok(Event::Init)) => {
+                    // The list is requested after this, so it serves whatever was asked for until now.
+                    read = *self.asked.borrow_and_update();
                     listed.clear();
                     phase = Phase::Listing;
                 }
@@ -141,7 +214,7 @@ impl<'a, W: Watched> Follower<'a, W> {
                 }
                 Some(Ok(Event::InitDone)) => {
                     phase = Phase::Fresh;
-                    self.complete(std::mem::take(&mut listed));
+                    self.complete(std::mem::take(&mut listed), read);
                 }
                 Some(Ok(Event::Apply(object))) => {
                     self.cache.apply(&self.part, key(&object), W::keep(object));
@@ -161,7 +234,7 @@ impl<'a, W: Watched> Follower<'a, W> {
                         phase = Phase::Fresh;
                     }
                 }
-                Some(Err(error)) => return self.watch_error(&error),
+                Some(Err(error)) => return Ended::Broken(self.watch_error(&error)),
                 None => return self.broken("watch", "the watch ended".to_owned()),
             }
         }
@@ -177,12 +250,12 @@ impl<'a, W: Watched> Follower<'a, W> {
             watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => {
                 RequestError::new(&self.what("watch"), error)
             }
-            other => self.broken("watch", crate::request::chain(other)),
+            other => RequestError::unreadable(&self.what("watch"), &crate::request::chain(other)),
         }
     }
 
-    fn broken(&self, verb: &str, reason: String) -> RequestError {
-        RequestError::Failed { what: self.what(verb), reason }
+    fn broken(&self, verb: &str, reason: String) -> Ended {
+        Ended::Broken(RequestError::Failed { what: self.what(verb), reason })
     }
 
     fn what(&self, verb: &str) -> String {
@@ -192,12 +265,12 @@ impl<'a, W: Watched> Follower<'a, W> {
         }
     }
 
-    fn complete(&mut self, listed: Objects<W>) {
+    fn complete(&mut self, listed: Objects<W>, read: Read) {
         if !matches!(self.said, Said::Fine | Said::Trouble(_)) {
             tracing::info!(count = listed.len(), "can {}", self.what("watch"));
             self.said = Said::Fine;
         }
-        self.cache.replace(&self.part, listed);
+        self.cache.replace(&self.part, listed, read);
     }
 
     fn settled(&mut self) {
@@ -208,9 +281,9 @@ impl<'a, W: Watched> Follower<'a, W> {
         }
     }
 
-    fn absent(&mut self) {
+    fn absent(&mut self, read: Read) {
         self.backoff = backoff(self.options);
-        self.cache.absent(&self.part);
+        self.cache.absent(&self.part, read);
         if self.said != Said::Absent {
             tracing::info!("{} is not installed in this cluster; looking for it from time to time", W::RESOURCE);
             self.said = Said::Absent;
@@ -222,10 +295,23 @@ impl<'a, W: Watched> Follower<'a, W> {
         let trouble = Said::Trouble(std::mem::discriminant(error));
         if self.said == trouble {
             tracing::debug!("{error}");
-        } else {
-            tracing::warn!("{error}; what was known stays as it is, trying again");
-            self.said = trouble;
+            return;
         }
+        match (W::REFUSED, error) {
+            (Refused::DoWithout(consequence), RequestError::Forbidden { .. }) => {
+                tracing::info!("{error}; until then, {consequence}");
+            }
+            _ => tracing::warn!("{error}; what was known stays as it is, trying again"),
+        }
+        self.said = trouble;
+    }
+}
+
+/// Returns when one more read is asked for.
+async fn next_request(asked: &mut Receiver<Read>) {
+    if asked.changed().await.is_err() {
+        // Nobody is left to ask.
+        std::future::pending::<()>().await;
     }
 }
 

@@ -4,11 +4,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     cache::KindView,
-    kinds::{InferenceServices, ServiceAccounts, Services},
+    kinds::{InferenceServices, LlmInferenceServices, Namespaces, ServiceAccounts, Services},
     state::{KindState, Scope},
 };
 use crate::{
-    kserve::{InferenceService, ParseError},
+    kserve::{InferenceService, ParseError, ServiceKind},
+    llm::LlmInferenceService,
     owned::{OwnedService, OwnedServiceAccount, Owner},
 };
 
@@ -19,16 +20,31 @@ pub struct ClusterSnapshot {
     pub version: u64,
     /// InferenceServices with what they own, by namespace and name.
     pub services: Vec<ObservedInferenceService>,
-    /// InferenceServices that exist but could not be read.
+    /// LLMInferenceServices, by namespace and name.
+    pub llm_services: Vec<Arc<LlmInferenceService>>,
+    /// Services of either kind that exist but could not be read.
     pub unreadable: Vec<ParseError>,
     /// Where InferenceServices are watched.
     pub scope: Scope,
+    /// Where LLMInferenceServices are watched.
+    pub llm_scope: Scope,
     /// How much is known of InferenceServices.
     pub inference_services: KindState,
+    /// How much is known of LLMInferenceServices; in many clusters they are absent.
+    pub llm_inference_services: KindState,
     /// How much is known of Services.
     pub owned_services: KindState,
     /// How much is known of ServiceAccounts.
     pub service_accounts: KindState,
+    /// How much is known of namespaces; `None`: they are not watched.
+    pub namespaces: Option<KindState>,
+    /// The annotations of namespaces that are meant for the bridge (`rhdh.io/`, `modelcatalogbridge.rhdh.io/`), by the
+    /// namespace's name. A namespace without any is not in it.
+    pub namespace_annotations: BTreeMap<String, BTreeMap<String, String>>,
+    /// How many complete reads this has seen: the first one, and each that [`super::ClusterWatch::relist`] (or the
+    /// interval) asked for. One counts once InferenceServices and LLMInferenceServices were both listed from beginning
+    /// to end after it was asked for; a kind that may not be listed is left out of this.
+    pub complete_lists: u64,
 }
 
 /// An InferenceService and what it owns.
@@ -43,38 +59,78 @@ pub struct ObservedInferenceService {
 }
 
 impl ClusterSnapshot {
-    /// Whether each kind was read once. Services and ServiceAccounts that may not be listed do not hold this up: only
-    /// details depend on them.
+    /// Whether each kind was read once. Only InferenceServices must be listed: without a permission for the others
+    /// there is nothing to wait for.
     pub fn is_known(&self) -> bool {
-        let optional = |state: &KindState| state.is_known() || matches!(state, KindState::Forbidden { .. });
-        self.inference_services.is_known() && optional(&self.owned_services) && optional(&self.service_accounts)
+        self.inference_services.is_known() && self.others().all(|state| state.is_known() || state.is_forbidden())
+    }
+
+    /// The states of all kinds but InferenceServices.
+    fn others(&self) -> impl Iterator<Item = &KindState> {
+        let always = [&self.llm_inference_services, &self.owned_services, &self.service_accounts];
+        always.into_iter().chain(&self.namespaces)
     }
 
     /// Whether an InferenceService that is not in this snapshot does not exist.
     pub fn proves_absent(&self, namespace: &str, name: &str) -> bool {
-        let listed = self.services.iter().any(|seen| seen.service.namespace == namespace && seen.service.name == name);
-        let unreadable = self.unreadable.iter().any(|error| error.namespace == namespace && error.name == name);
-        let covered = self.inference_services == KindState::Absent || self.scope.covers(namespace);
-        self.inference_services.is_current() && covered && !listed && !unreadable
+        self.proves_absent_of(ServiceKind::InferenceService, namespace, name)
+    }
+
+    /// Whether a service of that kind that is not in this snapshot does not exist.
+    pub fn proves_absent_of(&self, kind: ServiceKind, namespace: &str, name: &str) -> bool {
+        let (state, scope) = match kind {
+            ServiceKind::InferenceService => (&self.inference_services, &self.scope),
+            ServiceKind::LlmInferenceService => (&self.llm_inference_services, &self.llm_scope),
+        };
+        let covered = *state == KindState::Absent || scope.covers(namespace);
+        state.is_current() && covered && !self.holds(kind, namespace, name)
+    }
+
+    /// Whether a service of that kind exists, be it readable or not.
+    fn holds(&self, kind: ServiceKind, namespace: &str, name: &str) -> bool {
+        let here = |of: &str, called: &str| of == namespace && called == name;
+        let listed = match kind {
+            ServiceKind::InferenceService => {
+                self.services.iter().any(|seen| here(&seen.service.namespace, &seen.service.name))
+            }
+            ServiceKind::LlmInferenceService => self.llm_services.iter().any(|seen| here(&seen.namespace, &seen.name)),
+        };
+        listed || self.unreadable.iter().any(|error| error.kind == kind && here(&error.namespace, &error.name))
     }
 }
 
-pub(super) fn assemble(
-    version: u64,
-    inference_services: KindView<InferenceServices>,
-    services: KindView<Services>,
-    service_accounts: KindView<ServiceAccounts>,
-) -> ClusterSnapshot {
+/// The watched kinds at one moment.
+pub(super) struct Views {
+    pub(super) inference_services: KindView<InferenceServices>,
+    pub(super) llm_inference_services: KindView<LlmInferenceServices>,
+    pub(super) services: KindView<Services>,
+    pub(super) service_accounts: KindView<ServiceAccounts>,
+    pub(super) namespaces: Option<KindView<Namespaces>>,
+}
+
+pub(super) fn assemble(version: u64, views: Views) -> ClusterSnapshot {
+    let Views { inference_services, llm_inference_services, services, service_accounts, namespaces } = views;
     let by_owner = Owned::new(&services.objects, |object| (&object.namespace, &object.owner));
     let accounts_by_owner = Owned::new(&service_accounts.objects, |object| (&object.namespace, &object.owner));
+    let reads = [
+        (&inference_services.state, inference_services.read),
+        (&llm_inference_services.state, llm_inference_services.read),
+    ];
+    let complete_lists = reads.into_iter().filter(|(state, _)| !state.is_forbidden()).map(|(_, read)| read).min();
     let mut snapshot = ClusterSnapshot {
         version,
         services: Vec::new(),
+        llm_services: Vec::new(),
         unreadable: Vec::new(),
         scope: inference_services.scope,
+        llm_scope: llm_inference_services.scope,
         inference_services: inference_services.state,
+        llm_inference_services: llm_inference_services.state,
         owned_services: services.state,
         service_accounts: service_accounts.state,
+        namespaces: namespaces.as_ref().map(|view| view.state.clone()),
+        namespace_annotations: namespaces.map(annotations).unwrap_or_default(),
+        complete_lists: complete_lists.unwrap_or_default(),
     };
     for seen in inference_services.objects {
         match seen.as_ref() {
@@ -86,7 +142,17 @@ pub(super) fn assemble(
             }),
         }
     }
+    for seen in llm_inference_services.objects {
+        match seen.as_ref() {
+            Err(error) => snapshot.unreadable.push(error.clone()),
+            Ok(service) => snapshot.llm_services.push(Arc::clone(service)),
+        }
+    }
     snapshot
+}
+
+fn annotations(view: KindView<Namespaces>) -> BTreeMap<String, BTreeMap<String, String>> {
+    view.objects.into_iter().map(|seen| (seen.name.clone(), seen.annotations.clone())).collect()
 }
 
 type WithOwner<'a, T> = (&'a Owner, &'a Arc<T>);

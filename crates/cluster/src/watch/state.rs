@@ -44,6 +44,11 @@ impl KindState {
         matches!(self, Self::Absent | Self::Complete { .. })
     }
 
+    /// Whether nothing is known for want of a permission.
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Forbidden { .. })
+    }
+
     /// The state after a failure.
     pub(super) fn after(&self, error: &RequestError) -> Self {
         let reason = error.to_string();

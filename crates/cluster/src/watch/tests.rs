@@ -37,13 +37,13 @@ fn a_failure_keeps_the_objects_and_a_list_replaces_them() {
     let (cache, _) = cache();
     cache.failed(&None, &failure());
     assert!(matches!(cache.view().state, KindState::NotYet { reason: Some(_) }));
-    cache.replace(&None, listed(&["a", "b"]));
+    cache.replace(&None, listed(&["a", "b"]), 1);
     cache.failed(&None, &failure());
     let KindState::Stale { since, .. } = cache.view().state else { panic!("not stale") };
     assert_eq!(cache.view().objects.len(), 2);
     cache.failed(&None, &RequestError::Unauthorized { what: "list".to_owned() });
     assert!(matches!(cache.view().state, KindState::Stale { since: same, .. } if same == since));
-    cache.replace(&None, listed(&["b"]));
+    cache.replace(&None, listed(&["b"]), 1);
     assert!(cache.view().state.is_current());
     assert_eq!(cache.view().objects.len(), 1);
 }
@@ -52,9 +52,9 @@ fn a_failure_keeps_the_objects_and_a_list_replaces_them() {
 fn the_counter_moves_only_when_a_reader_would_see_a_difference() {
     let (cache, version) = cache();
     let key = || ("n".to_owned(), "a".to_owned());
-    cache.replace(&None, listed(&["a"]));
+    cache.replace(&None, listed(&["a"]), 1);
     let before = version();
-    cache.replace(&None, listed(&["a"]));
+    cache.replace(&None, listed(&["a"]), 1);
     cache.apply(&None, key(), Some(service("a", "x")));
     assert_eq!(version(), before);
     cache.apply(&None, key(), Some(service("a", "y")));
@@ -68,10 +68,33 @@ fn the_counter_moves_only_when_a_reader_would_see_a_difference() {
 }
 
 #[test]
+fn a_new_read_is_news_for_the_kinds_that_are_counted() {
+    let (counted, version) = cache();
+    counted.replace(&None, listed(&["a"]), 1);
+    let before = version();
+    counted.replace(&None, listed(&["a"]), 2);
+    assert_eq!((version(), counted.view().read), (before + 1, 2));
+    counted.failed(&None, &failure());
+    assert_eq!(counted.view().read, 2, "a failure is no read");
+    counted.absent(&None, 3);
+    assert_eq!(counted.view().read, 3);
+    counted.split(&["a".to_owned(), "b".to_owned()]);
+    counted.replace(&Some("a".to_owned()), listed(&[]), 4);
+    assert_eq!(counted.view().read, 0, "the other namespace was not read");
+
+    let version = Arc::new(Sender::new(0));
+    let others = KindCache::<Services>::new(Arc::clone(&version));
+    others.replace(&None, Objects::<Services>::new(), 1);
+    let before = *version.borrow();
+    others.replace(&None, Objects::<Services>::new(), 2);
+    assert_eq!(*version.borrow(), before);
+}
+
+#[test]
 fn absence_empties_and_a_failure_afterwards_makes_it_stale() {
     let (cache, _) = cache();
-    cache.replace(&None, listed(&["a"]));
-    cache.absent(&None);
+    cache.replace(&None, listed(&["a"]), 1);
+    cache.absent(&None, 1);
     assert_eq!(cache.view().state, KindState::Absent);
     assert!(cache.view().objects.is_empty());
     cache.failed(&None, &failure());
@@ -83,11 +106,11 @@ fn namespaces_together_are_as_known_as_the_least_known() {
     let (cache, _) = cache();
     cache.split(&["a".to_owned(), "b".to_owned()]);
     let (a, b) = (Some("a".to_owned()), Some("b".to_owned()));
-    cache.replace(&a, listed(&["x"]));
+    cache.replace(&a, listed(&["x"]), 1);
     assert!(matches!(cache.view().state, KindState::NotYet { .. }));
     cache.failed(&b, &RequestError::Forbidden { what: "list".to_owned() });
     assert!(matches!(cache.view().state, KindState::Forbidden { .. }));
-    cache.replace(&b, listed(&["y"]));
+    cache.replace(&b, listed(&["y"]), 1);
     assert!(cache.view().state.is_current());
     cache.failed(&a, &failure());
     assert!(matches!(cache.view().state, KindState::Stale { .. }));

@@ -23,16 +23,25 @@ pub async fn follow(id: SourceId, watch: ClusterWatch, board: Board, shutdown: S
 
 /// Whether as much is known as ever will be: where InferenceServices may not be read, waiting brings nothing.
 fn is_readable(snapshot: &ClusterSnapshot) -> bool {
-    let optional = |state: &KindState| state.is_known() || matches!(state, KindState::Forbidden { .. });
-    optional(&snapshot.inference_services) && optional(&snapshot.owned_services) && optional(&snapshot.service_accounts)
+    kinds(snapshot).all(|state| state.is_known() || state.is_forbidden())
 }
 
-/// Why less is known of a cluster than should be.
+/// Why less is known of a cluster than should be. That annotations of namespaces may not be read is no failure.
 fn failure(snapshot: &ClusterSnapshot) -> Option<String> {
-    let kinds = [&snapshot.inference_services, &snapshot.owned_services, &snapshot.service_accounts];
-    kinds.into_iter().find_map(|state| match state {
+    let optional = snapshot.namespaces.as_ref().filter(|state| state.is_forbidden());
+    kinds(snapshot).filter(|state| Some(*state) != optional).find_map(|state| match state {
         KindState::NotYet { reason } => Some(reason.clone().unwrap_or_else(|| "not read yet".to_owned())),
         KindState::Forbidden { reason } | KindState::Stale { reason, .. } => Some(reason.clone()),
         KindState::Absent | KindState::Complete { .. } => None,
     })
+}
+
+fn kinds(snapshot: &ClusterSnapshot) -> impl Iterator<Item = &KindState> {
+    let always = [
+        &snapshot.inference_services,
+        &snapshot.llm_inference_services,
+        &snapshot.owned_services,
+        &snapshot.service_accounts,
+    ];
+    always.into_iter().chain(&snapshot.namespaces)
 }

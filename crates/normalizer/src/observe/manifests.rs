@@ -1,9 +1,12 @@
-//! InferenceServices from manifest files in place of a cluster: for the demo, and for a look at what would be shown.
+//! InferenceServices and LLMInferenceServices from manifest files in place of a cluster: for the demo, and for a look at
+//! what would be shown.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cluster::kserve::{self, InferenceService};
+use cluster::llm::{self, LlmInferenceService};
 use cluster::owned::{OwnedService, OwnedServiceAccount};
 use cluster::watch::{ClusterSnapshot, KindState, ObservedInferenceService, Scope};
 use jiff::Timestamp;
@@ -39,13 +42,14 @@ pub enum ManifestError {
 #[derive(Default)]
 struct Found {
     services: Vec<InferenceService>,
+    llm_services: Vec<LlmInferenceService>,
     unreadable: Vec<cluster::ParseError>,
     owned_services: Vec<OwnedService>,
     owned_accounts: Vec<OwnedServiceAccount>,
 }
 
-/// Reads InferenceServices, and the Services and ServiceAccounts that they own, as a cluster would show them. Objects
-/// of other kinds are passed over.
+/// Reads InferenceServices with the Services and ServiceAccounts that they own, and LLMInferenceServices, as a cluster
+/// would show them. Objects of other kinds are passed over.
 pub fn read(paths: &[PathBuf]) -> Result<ClusterSnapshot, ManifestError> {
     let mut found = Found::default();
     for path in paths {
@@ -85,6 +89,10 @@ impl Found {
                 Ok(service) => self.services.push(service),
                 Err(error) => self.unreadable.push(error),
             },
+            llm::KIND => match LlmInferenceService::from_json(object) {
+                Ok(service) => self.llm_services.push(service),
+                Err(error) => self.unreadable.push(error),
+            },
             "Service" => {
                 let service: Service = serde_json::from_value(object).map_err(|error| error.to_string())?;
                 self.owned_services.extend(OwnedService::of(&service));
@@ -101,6 +109,7 @@ impl Found {
 
     fn into_snapshot(mut self) -> ClusterSnapshot {
         self.services.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        self.llm_services.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
         let services = self.services.iter().map(|service| ObservedInferenceService {
             services: self
                 .owned_services
@@ -122,11 +131,53 @@ impl Found {
         ClusterSnapshot {
             version: 0,
             services: services.collect(),
-            unreadable: self.unreadable.clone(),
+            llm_services: self.llm_services.into_iter().map(Arc::new).collect(),
+            unreadable: self.unreadable,
             scope: Scope::AllNamespaces,
+            llm_scope: Scope::AllNamespaces,
             inference_services: complete.clone(),
+            llm_inference_services: complete.clone(),
             owned_services: complete.clone(),
             service_accounts: complete,
+            namespaces: None,
+            namespace_annotations: BTreeMap::new(),
+            complete_lists: 1,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_kinds_of_services_are_read_and_what_cannot_be_is_named_by_its_kind() {
+        let text = "
+apiVersion: serving.kserve.io/v1beta1
+kind: InferenceService
+metadata: {namespace: n, name: one}
+---
+apiVersion: serving.kserve.io/v1alpha2
+kind: LLMInferenceService
+metadata: {namespace: n, name: two}
+spec: {model: {uri: 'hf://org/model', lora: {adapters: [{name: adapter}]}}}
+---
+apiVersion: serving.kserve.io/v1alpha1
+kind: LLMInferenceService
+metadata: {namespace: n, name: odd}
+spec: {model: 5}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {namespace: n, name: other}
+";
+        let snapshot = read_text("manifests", text).unwrap();
+        assert!(snapshot.is_known());
+        assert_eq!(snapshot.services[0].service.name, "one");
+        let models = snapshot.llm_services[0].served_models();
+        assert_eq!(models.iter().map(|model| model.name.as_str()).collect::<Vec<_>>(), ["two", "adapter"]);
+        assert_eq!(snapshot.unreadable.len(), 1);
+        assert_eq!(snapshot.unreadable[0].kind, cluster::ServiceKind::LlmInferenceService);
+        assert!(snapshot.proves_absent_of(cluster::ServiceKind::LlmInferenceService, "n", "one"));
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod cards;
 pub mod cluster;
+pub mod increment;
 pub mod manifests;
 pub mod reader;
 pub mod registry;
@@ -37,6 +38,17 @@ struct State {
     clusters: BTreeMap<SourceId, Source<ClusterSnapshot>>,
     /// Why it is not yet known which sources there are.
     undiscovered: BTreeMap<String, Unread>,
+    /// Sources of which a complete read is waited for.
+    awaited: BTreeSet<SourceId>,
+}
+
+/// How a registry was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Read {
+    /// All of it: what is missing is gone.
+    Complete,
+    /// What is new.
+    Increment,
 }
 
 #[derive(Debug)]
@@ -55,9 +67,13 @@ impl<T> Default for Source<T> {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SourceStatus {
+    /// When it was last read, completely or for what is new.
+    pub last_read: Option<Timestamp>,
     /// When it was last read completely.
     pub last_complete_read: Option<Timestamp>,
-    /// How many records that read found.
+    /// How often it was read completely since the start.
+    pub complete_reads: u64,
+    /// How many records it holds: registered models and versions, or services.
     pub records: usize,
     /// Why the last attempt failed; what is known is then older than it should be.
     pub failure: Option<String>,
@@ -74,6 +90,8 @@ pub struct Observed {
     pub known: BTreeSet<SourceId>,
     /// Whether it is known which sources there are.
     pub discovered: bool,
+    /// How often each source was read completely since the start.
+    pub complete_reads: BTreeMap<SourceId, u64>,
 }
 
 impl Observed {
@@ -121,7 +139,10 @@ impl Board {
             .map(|source| if source.status.failure.is_some() { Unread::Failed } else { Unread::Pending });
         inventory.unread_registries = attempts.chain(state.undiscovered.values().copied()).max().unwrap_or_default();
         let known = state.registries.keys().chain(state.clusters.keys()).cloned().collect();
-        Observed { inventory, unread, known, discovered: state.undiscovered.is_empty() }
+        let registries = state.registries.iter().map(|(id, source)| (id.clone(), source.status.complete_reads));
+        let clusters = state.clusters.iter().map(|(id, source)| (id.clone(), source.status.complete_reads));
+        let complete_reads = registries.chain(clusters).collect();
+        Observed { inventory, unread, known, discovered: state.undiscovered.is_empty(), complete_reads }
     }
 
     /// How well each source is known.
@@ -168,23 +189,41 @@ impl Board {
         self.state().registries.get(id)?.contents.clone()
     }
 
-    /// A registry was read. Reading the same as before is no change. A registry that was taken off the board meanwhile
-    /// stays off.
-    pub fn registry_read(&self, id: &SourceId, contents: RegistryContents) {
-        let records = contents.models.len() + contents.versions.len();
+    /// A registry was read; `contents` is `None` when nothing is new. Reading the same as before is no change, unless
+    /// somebody waits for a complete read. A registry that was taken off the board meanwhile stays off.
+    pub fn registry_read(&self, id: &SourceId, read: Read, contents: Option<RegistryContents>) {
         let changed = {
             let mut state = self.state();
+            let awaited = read == Read::Complete && state.awaited.remove(id);
             let Some(source) = state.registries.get_mut(id) else { return };
-            source.status = SourceStatus { last_complete_read: Some(Timestamp::now()), records, failure: None };
-            let changed = source.contents.as_deref() != Some(&contents);
-            if changed {
+            let now = Timestamp::now();
+            source.status.last_read = Some(now);
+            source.status.failure = None;
+            if read == Read::Complete {
+                source.status.last_complete_read = Some(now);
+                source.status.complete_reads += 1;
+            }
+            let contents = contents.filter(|contents| source.contents.as_deref() != Some(contents));
+            let changed = contents.is_some();
+            if let Some(contents) = contents {
+                source.status.records = contents.models.len() + contents.versions.len();
                 source.contents = Some(Arc::new(contents));
             }
-            changed
+            changed || awaited
         };
         if changed {
             self.changed();
         }
+    }
+
+    /// Asks for a complete read of a source at its next turn.
+    pub fn await_complete_read(&self, id: &SourceId) {
+        self.state().awaited.insert(id.clone());
+    }
+
+    /// Whether a complete read of a source is waited for.
+    pub fn is_awaited(&self, id: &SourceId) -> bool {
+        self.state().awaited.contains(id)
     }
 
     /// A registry could not be read: what is known of it stays. Returns whether this is news.

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
 use registry_client::pages::{ListQuery, Listing};
 use registry_client::records::{ModelArtifact, Record, RecordError};
 use registry_client::{RegistryClient, RegistryError};
 
 use super::cards::CardReader;
+use super::increment::artifacts_of;
 use crate::inventory::{RecordProblem, RegistryContents};
 
 /// Reads one registry and the catalogs beside it.
@@ -52,20 +52,13 @@ impl RegistryReader {
     }
 
     /// The artifacts of `versions`, by version.
-    async fn artifacts(
+    pub(super) async fn artifacts(
         &self,
         contents: &mut RegistryContents,
         versions: &[String],
         before: &BTreeMap<String, Vec<ModelArtifact>>,
     ) -> Result<BTreeMap<String, Vec<ModelArtifact>>, RegistryError> {
-        let listings: Vec<(String, Listing<ModelArtifact>)> = stream::iter(versions.to_vec())
-            .map(|version| async move {
-                let listing = self.client.artifacts_of(&version, ListQuery::default()).collect_all().await?;
-                Ok::<_, RegistryError>((version, listing))
-            })
-            .buffer_unordered(self.concurrency)
-            .try_collect()
-            .await?;
+        let listings = artifacts_of(&self.client, versions.to_vec(), self.concurrency).await?;
         let mut artifacts = BTreeMap::new();
         for (version, listing) in listings {
             let known = before.get(&version).into_iter().flatten();
@@ -82,7 +75,7 @@ impl RegistryReader {
 
 impl RegistryContents {
     /// Ids of the versions that are shown: LIVE ones of LIVE models.
-    fn shown_versions(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn shown_versions(&self) -> impl Iterator<Item = &str> {
         let live = |model: &str| self.models.get(model).is_some_and(|model| model.state.is_live());
         let shown = self.versions.values().filter(move |v| v.state.is_live() && live(&v.registered_model_id));
         shown.map(|version| version.id.as_str())

@@ -28,7 +28,7 @@ pub(super) fn drafts(
     drafts: &mut Vec<Draft>,
 ) {
     for error in &snapshot.unreadable {
-        let subject = format!("InferenceService `{}/{}`", error.namespace, error.name);
+        let subject = format!("{} `{}/{}`", error.kind, error.namespace, error.name);
         notes.add(&subject, format!("left out: it cannot be read: {}", error.reason));
     }
     for served in &snapshot.services {
@@ -67,8 +67,7 @@ fn draft(
     let mut reader = Reader { get: &get, subject, notes };
     let given = Given {
         description: description(service, &reader),
-        // As the Go bridge has it: a namespace is a team's.
-        owner: Some(service.namespace.clone()),
+        owner: None,
         license: None,
         license_link: reader.text("License link"),
         artifact: artifact(service),

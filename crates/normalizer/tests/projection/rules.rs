@@ -20,6 +20,7 @@ fn pattern(text: &str) -> Regex {
 static KEY: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[-._a-zA-Z0-9]{1,253}$"));
 static NAME: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[a-zA-Z0-9]+([-_.][a-zA-Z0-9]+)*$"));
 static TAG: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[a-z0-9:+#]+(\-[a-z0-9:+#]+)*$"));
+static HOST: LazyLock<Regex> = LazyLock::new(|| pattern(r"^([A-Za-z0-9._-]+|\[[0-9a-f:.]+\])$"));
 static DNS_LABEL: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[a-z0-9]+(?:\-+[a-z0-9]+)*$"));
 static OWNER: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"^(user|group):([a-z0-9]+([-.][a-z0-9]+)*/)?[a-zA-Z0-9]+([-_.][a-zA-Z0-9]+)*$"));
@@ -47,14 +48,6 @@ pub(crate) fn check(projection: &Projection) {
 fn check_entry(entry: &Entry) -> Vec<Value> {
     let document = document(entry);
     no_null(&document);
-    if let Ok(dir) = std::env::var("PROJECTION_DUMP") {
-        use std::hash::{Hash, Hasher};
-        let mut hasher = std::hash::DefaultHasher::new();
-        yaml(entry).hash(&mut hasher);
-        let h = hasher.finish();
-        fs::write(format!("{dir}/{h:x}.yaml"), yaml(entry)).unwrap();
-        fs::write(format!("{dir}/{h:x}.json"), document.to_string()).unwrap();
-    }
     let errors: Vec<String> = SCHEMA.iter_errors(&document).map(|e| format!("{}: {e}", e.instance_path())).collect();
     assert!(errors.is_empty(), "{}: {errors:?} in {document}", entry.key);
     check_document(&document);
@@ -119,6 +112,9 @@ fn check_url(url: &str) {
     let parsed = Url::parse(url).unwrap_or_else(|error| panic!("{url:?}: {error}"));
     assert!(!["javascript", "data", "vbscript", "file"].contains(&parsed.scheme()), "{url}");
     assert!(parsed.username().is_empty() && parsed.password().is_none(), "{url} carries credentials");
+    if ["http", "https"].contains(&parsed.scheme()) {
+        assert!(HOST.is_match(parsed.host_str().unwrap()), "the host of {url}");
+    }
     assert!(url.is_ascii(), "{url:?}: Go and Java clients read only ASCII ones");
 }
 

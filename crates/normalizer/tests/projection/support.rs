@@ -120,7 +120,7 @@ pub(crate) fn entry<'a>(projection: &'a Projection, key: &str) -> &'a Entry {
 }
 
 pub(crate) fn keys(projection: &Projection) -> Vec<&str> {
-    projection.entries.keys().map(|key| key.as_str()).collect()
+    projection.entries.keys().map(bridge_api::key::EntryKey::as_str).collect()
 }
 
 /// Custom properties as they are on the wire, all of them text.
@@ -158,30 +158,25 @@ pub(crate) fn ready_service(namespace: &str, name: &str, labels: &Value, annotat
 
 /// Shows a projection to a snapshot: each entry in both formats, then the diagnostics.
 pub(crate) fn shown(projection: &Projection) -> String {
-    let mut out: String = projection.entries.values().map(shown_entry).collect();
-    out.push_str("==== diagnostics\n");
-    for found in &projection.diagnostics {
-        out.push_str(&format!("{}: {}: {}\n", found.source, found.subject, found.problem));
-    }
-    out
+    let entries = projection.entries.values().map(shown_entry);
+    let diagnostics = projection.diagnostics.iter();
+    let diagnostics = diagnostics.map(|found| format!("{}: {}: {}\n", found.source, found.subject, found.problem));
+    entries.chain(["==== diagnostics\n".to_owned()]).chain(diagnostics).collect()
 }
 
 fn shown_entry(entry: &Entry) -> String {
-    let mut out = format!("==== {} ({})\n", entry.key, entry.reconciler);
-    if let Some(card) = &entry.card {
-        out.push_str(&format!("model card {}: {:?}\n", card.key, card.text));
-    }
-    if entry.card_pending {
-        out.push_str("model card not known yet\n");
-    }
-    if let Some(time) = entry.last_update {
-        out.push_str(&format!("last update {time}\n"));
-    }
-    for (format, text) in [
-        (Format::ModelCatalogJson, serde_json::to_string_pretty(&document(entry)).unwrap() + "\n"),
-        (Format::CatalogInfoYaml, yaml(entry)),
-    ] {
-        out.push_str(&format!("---- {}\n{text}", entry.key.uri(format)));
-    }
-    out + "\n"
+    let card = entry.card.as_ref().map(|card| format!("model card {}: {:?}\n", card.key, card.text));
+    let pending = entry.card_pending.then(|| "model card not known yet\n".to_owned());
+    let time = entry.last_update.map(|time| format!("last update {time}\n"));
+    let json = serde_json::to_string_pretty(&document(entry)).unwrap();
+    let uri = |format| entry.key.uri(format);
+    format!(
+        "==== {} ({})\n{}---- {}\n{json}\n---- {}\n{}\n",
+        entry.key,
+        entry.reconciler,
+        [card, pending, time].into_iter().flatten().collect::<String>(),
+        uri(Format::ModelCatalogJson),
+        uri(Format::CatalogInfoYaml),
+        yaml(entry),
+    )
 }

@@ -72,7 +72,15 @@ fn comma_lists_skip_what_is_empty() {
 fn peers_have_http_urls() {
     assert!(http_url("http://127.0.0.1:7070").is_ok());
     assert!(http_url("https://storage.example.com/path").is_ok());
-    for bad in ["localhost:7070", "ftp://host", "/path", "", "http://"] {
+    for bad in ["localhost:7070", "ftp://host", "/path", "", "http://", "http://me:secret@host", "http://me@host"] {
         assert!(http_url(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn credentials_in_a_refused_value_are_not_shown() {
+    for given in ["http://me:planted@host", "me:planted@host", "ftp://me:planted@host,http://other"] {
+        let text = sample(&["--url", given]).unwrap_err().to_string();
+        assert!(text.contains("host") && !text.contains("planted"), "{text}");
     }
 }

@@ -1,5 +1,4 @@
-//! The watch against a Kubernetes API: it follows every change, and no failure looks like absence.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests may fail like tests")]
+//! InferenceServices and what they own: every change is followed, and no failure looks like absence.
 
 use std::time::Duration;
 
@@ -11,70 +10,10 @@ use testkit::kube::{
     samples::{self, InferenceService},
 };
 
-const DEADLINE: Duration = Duration::from_secs(20);
-const KIND: &str = "InferenceService";
-const CRD: &str = "inferenceservices.serving.kserve.io";
-const USER: &str = "system:serviceaccount:bridge:bridge";
-
-fn quick() -> WatchOptions {
-    WatchOptions {
-        discovery_interval: Duration::from_millis(50),
-        list_timeout: Duration::from_secs(5),
-        settle: Duration::from_millis(50),
-        min_backoff: Duration::from_millis(20),
-        max_backoff: Duration::from_millis(100),
-        ..WatchOptions::default()
-    }
-}
-
-fn watch(api: &KubeApi) -> ClusterWatch {
-    ClusterWatch::start(&Cluster::new(api.client(), "bridge"), quick())
-}
-
-/// Waits for a snapshot by the change counter, as the normalizer does.
-async fn until(watch: &ClusterWatch, what: &str, wanted: impl Fn(&ClusterSnapshot) -> bool) -> ClusterSnapshot {
-    let mut changes = watch.changes();
-    let wait = async {
-        loop {
-            changes.borrow_and_update();
-            let snapshot = watch.snapshot();
-            if wanted(&snapshot) {
-                return snapshot;
-            }
-            changes.changed().await.unwrap();
-        }
-    };
-    let found = tokio::time::timeout(DEADLINE, wait).await;
-    found.unwrap_or_else(|_| panic!("not within {DEADLINE:?}: {what}; seen {:#?}", watch.snapshot()))
-}
-
-fn names(snapshot: &ClusterSnapshot) -> Vec<String> {
-    let name = |seen: &cluster::ObservedInferenceService| format!("{}/{}", seen.service.namespace, seen.service.name);
-    snapshot.services.iter().map(name).collect()
-}
-
-fn lists(name: &[&str]) -> impl Fn(&ClusterSnapshot) -> bool {
-    let wanted = name.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-    move |snapshot| snapshot.is_known() && names(snapshot) == wanted
-}
-
-fn is_complete(snapshot: &ClusterSnapshot) -> bool {
-    matches!(snapshot.inference_services, KindState::Complete { .. })
-}
-
-fn is_stale(snapshot: &ClusterSnapshot) -> bool {
-    matches!(snapshot.inference_services, KindState::Stale { .. })
-}
-
-/// A list is followed by a watch, which opens a moment later.
-async fn all_watches_open(api: &KubeApi) {
-    testkit::eventually(DEADLINE, "the watches to be open", || async { api.open_watches() == 3 }).await;
-}
-
-fn two_services(api: &KubeApi) {
-    api.apply(InferenceService::new("b", "two").build());
-    api.apply(InferenceService::new("a", "one").build());
-}
+use crate::support::{
+    CLUSTER_WIDE, CRD, KIND, USER, all_watches_open, is_complete, is_stale, lists, names, quick, role, two_services,
+    until, watch, watches_open,
+};
 
 #[tokio::test]
 async fn creation_change_and_deletion_are_seen() {
@@ -315,38 +254,6 @@ async fn a_list_that_is_never_answered_is_given_up() {
     until(&watch, "both", lists(&["a/one", "b/two"])).await;
 }
 
-const CLUSTER_WIDE: &str = r"
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: bridge}
-rules:
-- {apiGroups: [serving.kserve.io], resources: [inferenceservices], verbs: [get, list, watch]}
-- {apiGroups: ['', ''], resources: [services, serviceaccounts], verbs: [get, list, watch]}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: bridge}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: bridge}
-subjects: [{kind: ServiceAccount, name: bridge, namespace: bridge}]
-";
-
-fn role(namespace: &str, resources: &str) -> String {
-    format!(
-        "
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {{name: bridge, namespace: {namespace}}}
-rules: [{{apiGroups: ['', serving.kserve.io], resources: [{resources}], verbs: [get, list, watch]}}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {{name: bridge, namespace: {namespace}}}
-roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: bridge}}
-subjects: [{{kind: ServiceAccount, name: bridge, namespace: bridge}}]
-"
-    )
-}
-
 const ALL_KINDS: &str = "inferenceservices, services, serviceaccounts";
 
 #[tokio::test]
@@ -419,11 +326,11 @@ async fn an_object_that_cannot_be_read_is_reported_and_hides_no_other() {
 
 #[tokio::test]
 async fn an_unchanged_cluster_costs_no_request() {
-    let api = KubeApi::builder().with_kserve().start().await;
+    let api = KubeApi::builder().with_kserve().with_llm(&["v1alpha2"]).start().await;
     two_services(&api);
     let watch = watch(&api);
     let before = until(&watch, "both", lists(&["a/one", "b/two"])).await;
-    all_watches_open(&api).await;
+    watches_open(&api, 4).await;
     api.clear_requests();
     // A ConfigMap is of no interest; by the time its neighbour is seen, an interested watch would have shown.
     api.apply(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": "a", "name": "c"}}));
