@@ -67,6 +67,11 @@ impl Process {
         process
     }
 
+    /// The id that the kernel knows it by.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it has logged (standard error).
     pub fn log(&self) -> Vec<String> {
         self.log.all()

@@ -138,7 +138,7 @@ impl Sources {
             let shown = Shown {
                 name: format!("{first}-{second}"),
                 description: format!("InferenceService {second} in namespace {first}"),
-                owner: first.to_owned(),
+                owner: OWNER.to_owned(),
                 artifact: service["spec"]["predictor"]["model"]["storageUri"].as_str().map(str::to_owned),
                 server: Some(shown_server(service)),
             };

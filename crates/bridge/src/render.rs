@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use clap::Args;
-use model_catalog::render::{Format, render};
+use model_catalog::render::{Format, RenderOptions, render_with};
 use normalizer::observe::{Board, Observed};
 use normalizer::project::{Projection, project};
 use normalizer::settings::NamedUrl;
@@ -17,6 +17,8 @@ use crate::settings::{flag, from_flags};
 
 /// How long sources may take to be read.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How long served APIs may take to answer, all together.
+const ANSWERS: Duration = Duration::from_secs(30);
 
 /// What to look at. Without a registry and without manifests, the settings of the normalizer count (its environment
 /// variables), as when it runs.
@@ -50,9 +52,18 @@ pub(crate) async fn run(args: RenderArgs) -> anyhow::Result<()> {
         Some(Err(_)) => bail!("not all sources were read within {} s: {}", PATIENCE.as_secs(), missing(&board)),
         Some(Ok(observed)) => observed?,
     };
+    let projected = normalizer::projection_settings(&settings)?;
+    let mut projection = project(&observed.inventory, &projected);
+    if !projection.questions.is_empty() {
+        board.ask(projection.questions.clone());
+        let asked = tokio::time::timeout(ANSWERS, all_asked(&board, projection.questions.len()));
+        if shutdown.unless(asked).await.is_none_or(|asked| asked.is_err()) {
+            tracing::warn!("not all served APIs were asked within {} s", ANSWERS.as_secs());
+        }
+        projection = project(&board.observed().inventory, &projected);
+    }
     shutdown.trigger();
-    let projection = project(&observed.inventory, &normalizer::projection_settings(&settings)?);
-    print(&projection, settings.format)
+    print(&projection, settings.format, &settings.render_options())
 }
 
 impl RenderArgs {
@@ -91,18 +102,29 @@ async fn all_read(board: &Board) -> anyhow::Result<Observed> {
     }
 }
 
+/// Waits until all served APIs were asked, whatever they answered.
+async fn all_asked(board: &Board, apis: usize) {
+    let mut changes = board.changes();
+    loop {
+        changes.borrow_and_update();
+        if board.observed().inventory.served_apis.len() >= apis || changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
 fn missing(board: &Board) -> String {
     let observed = board.observed();
     let unread: Vec<String> = observed.unread.iter().map(ToString::to_string).collect();
     if unread.is_empty() { "registries are still being searched for".to_owned() } else { unread.join(", ") }
 }
 
-fn print(projection: &Projection, format: Format) -> anyhow::Result<()> {
+fn print(projection: &Projection, format: Format, options: &RenderOptions) -> anyhow::Result<()> {
     match format {
         Format::CatalogInfoYaml => {
             for (index, entry) in projection.entries.values().enumerate() {
                 let divider = if index == 0 { "" } else { "---\n" };
-                let text = String::from_utf8(render(&entry.catalog, format)?)?;
+                let text = String::from_utf8(render_with(&entry.catalog, format, options)?)?;
                 print!("{divider}# {} ({})\n{text}", entry.key, entry.key.uri(format));
             }
         }
@@ -110,7 +132,7 @@ fn print(projection: &Projection, format: Format) -> anyhow::Result<()> {
             let entries: serde_json::Map<String, serde_json::Value> = projection
                 .entries
                 .values()
-                .map(|entry| Ok((entry.key.uri(format), serde_json::to_value(&entry.catalog)?)))
+                .map(|entry| Ok((entry.key.uri(format), serde_json::to_value(options.document(&entry.catalog))?)))
                 .collect::<Result<_, serde_json::Error>>()?;
             println!("{}", serde_json::to_string_pretty(&entries)?);
         }

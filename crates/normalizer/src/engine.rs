@@ -65,7 +65,9 @@ impl Engine {
         let mut failures: u32 = 0;
         while !shutdown.is_triggered() {
             let version = *changes.borrow_and_update();
-            let Some(result) = finish_in_time(self.sync(version, &mut in_step, &mut said), &shutdown).await else { return };
+            let Some(result) = finish_in_time(self.sync(version, &mut in_step, &mut said), &shutdown).await else {
+                return;
+            };
             let pause = match result {
                 Ok(Synced::Idle) => self.interval,
                 Ok(Synced::InStep) => {
@@ -109,7 +111,12 @@ impl Engine {
         }
     }
 
-    async fn sync(&mut self, version: u64, in_step: &mut Option<InStep>, said: &mut Said) -> Result<Synced, PublishError> {
+    async fn sync(
+        &mut self,
+        version: u64,
+        in_step: &mut Option<InStep>,
+        said: &mut Said,
+    ) -> Result<Synced, PublishError> {
         let mut observed = self.board.observed();
         let nothing_read = observed.inventory.registries.is_empty() && observed.inventory.clusters.is_empty();
         if nothing_read && !observed.is_complete() {
@@ -121,6 +128,7 @@ impl Engine {
             return Ok(Synced::InStep);
         }
         let stored = &now.stored;
+        observed.given_up = self.publisher.given_up(stored, &observed, std::time::Instant::now());
         observed.inventory.remembered = stored.remembered(&observed);
         let (inventory, settings) = (observed.inventory.clone(), Arc::clone(&self.settings));
         let projected = tokio::task::spawn_blocking(move || project(&inventory, &settings)).await;
@@ -131,6 +139,7 @@ impl Engine {
                 return Ok(Synced::Idle);
             }
         };
+        self.board.ask(projection.questions.clone());
         self.metrics.entries.set(i64::try_from(projection.entries.len()).unwrap_or(i64::MAX));
         self.metrics.diagnostics.set(i64::try_from(projection.diagnostics.len()).unwrap_or(i64::MAX));
         let published = self.publisher.publish(&projection, stored, &observed).await?;
@@ -139,7 +148,10 @@ impl Engine {
         }
         self.show(&projection, &published);
         // What was changed is seen in storage's own list the next time; nothing is in step before that.
-        let settled = published.upserts == 0 && published.removed.is_empty() && published.awaited.is_empty();
+        let settled = published.upserts == 0
+            && published.removed.is_empty()
+            && published.awaited.is_empty()
+            && !self.publisher.misses_any(&observed);
         *in_step = Some(now).filter(|_| settled);
         said.about(&projection, &published);
         Ok(Synced::InStep)

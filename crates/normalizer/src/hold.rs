@@ -99,10 +99,17 @@ impl Holds {
                 continue;
             }
             match self.held.get_mut(&source) {
-                Some(hold) if loss.reads > hold.reads && now.duration_since(hold.began) >= self.policy.interval.mul_f64(0.9) => {
+                Some(hold)
+                    if loss.reads > hold.reads
+                        && now.duration_since(hold.began) >= self.policy.interval.mul_f64(0.9) =>
+                {
                     let (agreed, new): (BTreeSet<_>, BTreeSet<_>) =
                         loss.gone.into_iter().partition(|key| hold.keys.contains(key));
-                    tracing::warn!(source = shown(&source), entries = agreed.len(), "a second complete read agrees: removed");
+                    tracing::warn!(
+                        source = shown(&source),
+                        entries = agreed.len(),
+                        "a second complete read agrees: removed"
+                    );
                     verdict.release.extend(agreed);
                     self.held.remove(&source);
                     if !new.is_empty() {
@@ -118,7 +125,9 @@ impl Holds {
                 None => {
                     let (gone, stored) = (loss.gone.len(), loss.stored);
                     tracing::error!(
-                        source = shown(&source), gone, stored,
+                        source = shown(&source),
+                        gone,
+                        stored,
                         "a large part of a source is gone at once: nothing of it is removed until a second complete read agrees"
                     );
                     verdict.awaited.push(source.clone());

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bridge_api::messages::Origin;
+use cluster::kserve::ServiceKind;
 use cluster::watch::ClusterSnapshot;
 use registry_client::records::{
     InferenceServiceRecord, ModelArtifact, ModelVersion, RegisteredModel, ServingEnvironment,
@@ -32,6 +33,11 @@ impl SourceId {
         Self(text)
     }
 
+    /// What the source itself is called.
+    pub fn name(&self) -> &str {
+        self.0.split_once('/').map_or(&self.0, |(_, name)| name)
+    }
+
     /// The text of this id.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -57,6 +63,36 @@ pub struct Inventory {
     pub remembered: BTreeSet<Origin>,
     /// Whether registries are missing from this.
     pub unread_registries: Unread,
+    /// What served APIs said of themselves, by their URLs. One that was not asked yet is missing.
+    pub served_apis: Arc<BTreeMap<String, ServedApi>>,
+}
+
+/// What a served API said of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServedApi {
+    /// Its OpenAPI document.
+    pub openapi: Option<Arc<str>>,
+    /// The models that it lists.
+    pub models: Option<Vec<String>>,
+}
+
+/// What stands before the name of a service of another kind than InferenceService: no name has a `/`.
+const LLM_PREFIX: &str = "LLMInferenceService/";
+
+/// What a service is remembered by, within its namespace: services of two kinds may have the same name.
+pub fn service_id(kind: ServiceKind, name: &str) -> String {
+    match kind {
+        ServiceKind::InferenceService => name.to_owned(),
+        ServiceKind::LlmInferenceService => format!("{LLM_PREFIX}{name}"),
+    }
+}
+
+/// Kind and name of the service that is remembered by that id.
+pub fn service_of_id(id: &str) -> (ServiceKind, &str) {
+    match id.strip_prefix(LLM_PREFIX) {
+        Some(name) => (ServiceKind::LlmInferenceService, name),
+        None => (ServiceKind::InferenceService, id),
+    }
 }
 
 /// Whether something is not known that should be.
@@ -80,15 +116,22 @@ impl Inventory {
             || self.settles(&origin.source, &origin.parent, &origin.child)
     }
 
-    /// Whether it is known what became of a service: it is seen (and then it is shown, or is no entry because it is not
-    /// ready or a registry claims it), or it is proven to be gone.
-    pub fn settles(&self, cluster: &str, namespace: &str, name: &str) -> bool {
+    /// Whether it is known what became of a service, given by its id: it is seen (and then it is shown, or is no entry
+    /// because it is not ready or a registry claims it), or it is proven to be gone.
+    pub fn settles(&self, cluster: &str, namespace: &str, id: &str) -> bool {
         let known = self.clusters.iter().find(|(source, _)| source.as_str() == cluster);
         known.is_some_and(|(_, snapshot)| {
-            let seen = |served: &cluster::watch::ObservedInferenceService| {
-                served.service.namespace == namespace && served.service.name == name
+            let (kind, name) = service_of_id(id);
+            let here = |of: &str, called: &str| of == namespace && called == name;
+            let seen = match kind {
+                ServiceKind::InferenceService => {
+                    snapshot.services.iter().any(|seen| here(&seen.service.namespace, &seen.service.name))
+                }
+                ServiceKind::LlmInferenceService => {
+                    snapshot.llm_services.iter().any(|seen| here(&seen.namespace, &seen.name))
+                }
             };
-            snapshot.services.iter().any(seen) || snapshot.proves_absent(namespace, name)
+            seen || snapshot.proves_absent_of(kind, namespace, name)
         })
     }
 }

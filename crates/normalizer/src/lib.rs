@@ -3,6 +3,7 @@
 //! Data runs one way: [`observe`] fills the [`inventory`], [`project`] makes entries of it (pure), [`publish`] brings
 //! storage in step with them. [`engine`] is the loop around the three, and [`run`] assembles it all.
 
+pub mod clusters;
 pub mod engine;
 pub mod hold;
 pub mod inventory;

@@ -98,7 +98,11 @@ impl NormalizerMetrics {
             syncs: metrics.register("syncs", "Attempts to bring storage in step, by outcome", Family::default()),
             entries: metrics.register("entries", "Entries of the last projection", Gauge::default()),
             diagnostics: metrics.register("diagnostics", "What the last projection had to leave out", Gauge::default()),
-            held: metrics.register("held_removals", "Entries whose removal waits for a second complete read", Gauge::default()),
+            held: metrics.register(
+                "held_removals",
+                "Entries whose removal waits for a second complete read",
+                Gauge::default(),
+            ),
             removals: metrics.register("removals", "Entries that were taken out of the key set", Counter::default()),
         }
     }

@@ -5,14 +5,14 @@
 //! but what a Go storage, whose list has no digests, was sent.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bridge_api::clients::{ClientError, StorageClient};
 use bridge_api::digest::{Digest, content_digest};
 use bridge_api::key::EntryKey;
 use bridge_api::messages::{Origin, PostBody, ReconcilerType};
 use futures::{StreamExt as _, stream};
-use model_catalog::render::{Format, RenderError, render};
+use model_catalog::render::{Format, RenderError, RenderOptions, render_with};
 use thiserror::Error;
 
 use crate::hold::{HeldRemoval, HoldPolicy, Holds, Loss};
@@ -75,17 +75,65 @@ struct Rendered {
 pub struct Publisher {
     storage: StorageClient,
     format: Format,
+    options: RenderOptions,
     metrics: NormalizerMetrics,
     /// What was sent, for storages that do not tell.
     sent: BTreeMap<EntryKey, Digest>,
     announced: bool,
     holds: Holds,
+    /// Sources of stored entries that nobody reads, and since when they were missed.
+    missed: BTreeMap<String, Instant>,
+    grace: Duration,
 }
 
 impl Publisher {
     /// A publisher to `storage`.
-    pub fn new(storage: StorageClient, format: Format, policy: HoldPolicy, metrics: NormalizerMetrics) -> Self {
-        Self { storage, format, metrics, sent: BTreeMap::new(), announced: false, holds: Holds::new(policy) }
+    pub fn new(
+        storage: StorageClient,
+        format: Format,
+        policy: HoldPolicy,
+        grace: Duration,
+        metrics: NormalizerMetrics,
+    ) -> Self {
+        let options = RenderOptions::default();
+        Self {
+            storage,
+            format,
+            options,
+            metrics,
+            sent: BTreeMap::new(),
+            announced: false,
+            holds: Holds::new(policy),
+            missed: BTreeMap::new(),
+            grace,
+        }
+    }
+
+    /// The same, with what `options` add to each entry.
+    #[must_use]
+    pub fn emitting(self, options: RenderOptions) -> Self {
+        Self { options, ..self }
+    }
+
+    /// The sources that are given up: entries of theirs are stored, nobody reads them, and none was left to be found
+    /// for `SOURCE_GRACE`. A restart begins that time anew.
+    pub fn given_up(&mut self, stored: &Stored, observed: &Observed, now: Instant) -> BTreeSet<String> {
+        let known = |source: &str| observed.known.iter().any(|id| id.as_str() == source);
+        let origins = stored.entries.values().filter_map(|held| held.origin.as_ref());
+        let missed: BTreeSet<&String> = origins.map(|origin| &origin.source).filter(|source| !known(source)).collect();
+        self.missed.retain(|source, _| observed.discovered && missed.contains(source));
+        if observed.discovered {
+            for source in missed {
+                self.missed.entry(source.clone()).or_insert(now);
+            }
+        }
+        let over = |since: &Instant| now.duration_since(*since) >= self.grace;
+        self.missed.iter().filter(|(_, since)| over(since)).map(|(source, _)| source.clone()).collect()
+    }
+
+    /// Whether a source is missed, and not given up yet.
+    pub fn misses_any(&self, observed: &Observed) -> bool {
+        self.missed.keys().any(|source| !observed.given_up.contains(source))
     }
 
     /// Removals that wait to be believed.
@@ -168,7 +216,7 @@ impl Publisher {
             if waits(entry, held, observed) {
                 continue;
             }
-            let rendered = Rendered::new(entry, self.format)?;
+            let rendered = Rendered::new(entry, self.format, &self.options)?;
             let same = held.is_some_and(|held| match &held.digest {
                 Some(digest) => *digest == rendered.digest && held.origin.as_ref() == Some(&entry.origin),
                 None => self.sent.get(&entry.key) == Some(&rendered.digest),
@@ -209,7 +257,9 @@ impl Publisher {
         let verdict = self.holds.judge(losses, Instant::now());
         published.removed = verdict.release.into_iter().collect();
         published.awaited = verdict.awaited;
-        self.metrics.held.set(i64::try_from(self.holds.held().iter().map(|held| held.entries).sum::<usize>()).unwrap_or(i64::MAX));
+        self.metrics
+            .held
+            .set(i64::try_from(self.holds.held().iter().map(|held| held.entries).sum::<usize>()).unwrap_or(i64::MAX));
         if self.announced && !stored.unsettled && published.removed.is_empty() {
             return Ok(());
         }
@@ -245,7 +295,7 @@ fn waits(entry: &Entry, held: Option<&StoredEntry>, observed: &Observed) -> bool
             read && !observed.inventory.settles(&service.cluster, &service.namespace, &service.name)
         })
     };
-    entry.card_pending || server_unknown()
+    entry.card_pending || entry.api_pending || server_unknown()
 }
 
 impl Stored {
@@ -286,23 +336,22 @@ fn is_gone(held: &StoredEntry, projection: &Projection, observed: &Observed) -> 
         // Written by a Go normalizer: whose it is, nobody knows.
         None => observed.is_complete(),
         // Renamed: the projection has it under another key.
-        Some(origin) => projection.shows(origin) || proves_absent(observed, origin),
+        Some(origin) => projection.shows(origin) || projection.filters_out(origin) || proves_absent(observed, origin),
     }
 }
 
-/// Whether an entry's source proves that it is gone. A source that nobody reads any more has nothing to say, once it
-/// is sure that no such source is left to be found.
+/// Whether an entry's source proves that it is gone, or was given up.
 fn proves_absent(observed: &Observed, origin: &Origin) -> bool {
     let known = observed.known.iter().any(|source| source.as_str() == origin.source);
-    if known { observed.inventory.proves_absent(origin) } else { observed.discovered }
+    if known { observed.inventory.proves_absent(origin) } else { observed.given_up.contains(&origin.source) }
 }
 
 impl Rendered {
-    fn new(entry: &Entry, format: Format) -> Result<Self, RenderError> {
+    fn new(entry: &Entry, format: Format, options: &RenderOptions) -> Result<Self, RenderError> {
         let (model_card_key, model_card) =
             entry.card.as_ref().map(|card| (card.key.clone(), card.text.clone())).unwrap_or_default();
         let post = PostBody {
-            body: render(&entry.catalog, format)?,
+            body: render_with(&entry.catalog, format, options)?,
             last_update_time_since_epoch: entry.last_update.map(|time| time.to_string()).unwrap_or_default(),
             model_card_key,
             model_card,

@@ -6,25 +6,24 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use bridge_api::clients::StorageClient;
-use cluster::{Cluster, ClusterWatch, WatchOptions, connect};
+use cluster::ContextName;
+use cluster::watch::NamespaceAnnotations;
 use service::http_client::{TlsSettings, client};
 use service::{Listen, Metrics, Readiness, Running, ServerBuilder, Shutdown, telemetry};
 use tokio_util::task::TaskTracker;
 
+use crate::clusters::{self, Clusters, Search};
 use crate::engine::Engine;
 use crate::hold::HoldPolicy;
 use crate::inventory::SourceId;
 use crate::metrics::NormalizerMetrics;
 use crate::observe::registry::Cadence;
-use crate::observe::{Board, cluster as follow_cluster, manifests};
+use crate::observe::{Board, manifests, served_apis};
 use crate::project::ProjectionSettings;
 use crate::publish::Publisher;
 use crate::settings::Settings;
-use crate::status::{self, EngineStatus};
 use crate::sources::{Access, Registries, Token};
-
-/// What entries of the cluster are remembered under.
-const CLUSTER: &str = "default";
+use crate::status::{self, EngineStatus};
 
 /// Runs the normalizer until `shutdown`.
 pub async fn run(settings: Settings, shutdown: Shutdown) -> anyhow::Result<()> {
@@ -58,7 +57,8 @@ pub async fn start(settings: Settings, shutdown: Shutdown) -> anyhow::Result<Run
     let engine = Engine {
         board,
         settings: Arc::new(projection_settings(&settings)?),
-        publisher: Publisher::new(storage, settings.format, policy, counted.clone()),
+        publisher: Publisher::new(storage, settings.format, policy, settings.source_grace.into(), counted.clone())
+            .emitting(settings.render_options()),
         interval: Duration::from(settings.polling_interval),
         metrics: counted,
         readiness,
@@ -82,6 +82,10 @@ pub fn projection_settings(settings: &Settings) -> anyhow::Result<ProjectionSett
         default_owner: settings.default_owner.clone(),
         default_lifecycle: settings.default_lifecycle.clone(),
         location_base: settings.location_base()?,
+        filter: settings.filter(),
+        owners: settings.owners(),
+        emit: settings.render_options().emit,
+        questions: settings.questions(),
     })
 }
 
@@ -95,69 +99,65 @@ pub async fn observe(
 ) -> anyhow::Result<()> {
     let named = &settings.mr_url.0;
     let manifests: Vec<PathBuf> = settings.manifests.0.iter().map(PathBuf::from).collect();
-    let cluster = if manifests.is_empty() && !settings.no_cluster { connect(&settings.cluster).await? } else { None };
-    if cluster.is_none() && named.is_empty() && manifests.is_empty() {
+    let connections = if manifests.is_empty() && !settings.no_cluster {
+        clusters::connect(&settings.cluster).await?
+    } else {
+        Vec::new()
+    };
+    if connections.is_empty() && named.is_empty() && manifests.is_empty() {
         bail!(
             "nothing to read: no cluster is configured and no registry is named; set KUBECONFIG (or run in a cluster), \
              or name registries with --mr-url / MR_URL"
         );
     }
-    if cluster.is_none() && !settings.mr_route.0.is_empty() {
+    if connections.is_empty() && !settings.mr_route.0.is_empty() {
         bail!(
             "--mr-route / MR_ROUTE names Routes, but no cluster is configured: set KUBECONFIG, or use --mr-url / MR_URL"
         );
     }
-    let cluster = cluster.map(Arc::new);
     let registries = Registries {
-        access: access(settings, cluster.as_ref())?,
+        access: access(settings, clusters::token_for_named(&connections))?,
         board: board.clone(),
         metrics: metrics.sources.clone(),
         tasks: tasks.clone(),
         shutdown: shutdown.clone(),
     };
+    if !settings.questions().is_empty() {
+        let tls = registry_tls(settings);
+        let asker = served_apis::Asker::new(&tls, board.clone()).context("--registry-ca / REGISTRY_CA")?;
+        tasks.spawn(asker.run(shutdown.clone()));
+    }
     registries.read_named(named);
     if !manifests.is_empty() {
         let snapshot = manifests::read(&manifests).context("--manifests / KSERVE_MANIFESTS")?;
-        board.cluster_seen(&SourceId::cluster(CLUSTER), Some(snapshot), None);
+        board.cluster_seen(&SourceId::cluster(ContextName::default().as_str()), Some(snapshot), None);
+    } else if connections.is_empty() {
+        tracing::info!("no cluster is configured: only the registries that were named are read");
     }
-    match &cluster {
-        None => tracing::info!("no cluster is configured: only the registries that were named are read"),
-        Some(cluster) => {
-            tracing::info!(namespace = %cluster.namespace, "the cluster is watched ({})", cluster.description);
-            watch(settings, cluster, board, tasks, shutdown)?;
-            let routes = settings.mr_route.0.clone();
-            if named.is_empty() || !routes.is_empty() {
-                tasks.spawn(registries.follow(Arc::clone(cluster), routes));
-            }
-        }
-    }
-    Ok(())
+    let routes = settings.mr_route.0.clone();
+    let search = if named.is_empty() || !routes.is_empty() { Search::Routes(routes) } else { Search::None };
+    let clusters = Clusters {
+        settings: settings.cluster.clone(),
+        board: board.clone(),
+        tasks: tasks.clone(),
+        shutdown: shutdown.clone(),
+        namespace_annotations: NamespaceAnnotations::default(),
+        interval: settings.polling_interval.into(),
+        several: connections.len() > 1,
+    };
+    connections.into_iter().try_for_each(|connection| clusters.start(connection, &registries, &search))
 }
 
-fn watch(
-    settings: &Settings,
-    cluster: &Cluster,
-    board: &Board,
-    tasks: &TaskTracker,
-    shutdown: &Shutdown,
-) -> anyhow::Result<()> {
-    let id = SourceId::cluster(CLUSTER);
-    board.expect_cluster(&id);
-    let options = WatchOptions { namespaces: settings.cluster.watched_namespaces()?, ..WatchOptions::default() };
-    let watch = ClusterWatch::start(cluster, options);
-    tasks.spawn(follow_cluster::follow(id, watch, board.clone(), shutdown.clone()));
-    Ok(())
-}
-
-fn access(settings: &Settings, cluster: Option<&Arc<Cluster>>) -> anyhow::Result<Access> {
-    let tls = TlsSettings {
+fn registry_tls(settings: &Settings) -> TlsSettings {
+    TlsSettings {
         ca_file: settings.registry_ca.clone(),
         insecure_skip_verify: settings.registry_insecure_skip_tls_verify,
-    };
-    let token = match (&settings.kfmr_token, cluster) {
-        (None, Some(cluster)) => Token::OfCluster(Arc::clone(cluster)),
-        (token, _) => Token::Fixed(token.clone()),
-    };
+    }
+}
+
+fn access(settings: &Settings, token: Token) -> anyhow::Result<Access> {
+    let tls = registry_tls(settings);
+    let token = settings.kfmr_token.clone().map_or(token, |token| Token::Fixed(Some(token)));
     Ok(Access {
         http: client(&tls, "the registries").context("--registry-ca / REGISTRY_CA")?,
         token,

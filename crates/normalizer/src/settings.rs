@@ -1,17 +1,23 @@
 //! The normalizer's settings: every one a flag and an environment variable.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{ArgAction, Parser};
 use cluster::ClusterSettings;
+use model_catalog::entities::Extra;
 use model_catalog::names::{NonEmpty, Owner};
-use model_catalog::render::Format;
+use model_catalog::render::{Format, RenderOptions};
 use secrecy::SecretString;
 use service::settings::{CommaList, GoDuration, http_url, secret};
 use service::telemetry::LogSettings;
 use url::Url;
+
+use crate::project::Question;
+use crate::project::filter::{Filter, Selector};
+use crate::project::owners::{NamespaceOwners, OwnerKind, Owners};
 
 /// Reads Model Registries and KServe InferenceServices, turns them into catalog entries, and pushes those to
 /// storage-rest.
@@ -130,6 +136,30 @@ pub struct Settings {
     )]
     pub default_owner: Owner,
 
+    /// What owners are that are given by their name alone: user or group
+    #[arg(long, env = "OWNER_KIND", value_name = "KIND", default_value_t, help_heading = "Publishing")]
+    pub owner_kind: OwnerKind,
+
+    /// Owners of services that name none, by their namespace: NAMESPACE=OWNER, separated by commas
+    #[arg(
+        long,
+        env = "NAMESPACE_OWNERS",
+        value_name = "NAMESPACE=OWNER,...",
+        default_value_t,
+        hide_default_value = true,
+        help_heading = "Publishing"
+    )]
+    pub namespace_owners: NamespaceOwners,
+
+    /// Take the owners of services that name none from the annotation rhdh.io/owner of their namespace; needs the
+    /// permission to watch namespaces
+    #[arg(
+        long, env = "NAMESPACE_ANNOTATIONS", value_name = "BOOL", default_value_t = false, num_args = 0..=1,
+        require_equals = true, default_missing_value = "true", action = ArgAction::Set,
+        value_parser = clap::builder::BoolishValueParser::new(), help_heading = "Publishing"
+    )]
+    pub namespace_annotations: bool,
+
     /// Lifecycle of models that name none
     #[arg(
         long,
@@ -139,6 +169,56 @@ pub struct Settings {
         help_heading = "Publishing"
     )]
     pub default_lifecycle: NonEmpty,
+
+    /// Which entries there are, separated by commas: globs over REGISTRY/MODEL and NAMESPACE/SERVICE, property:KEY,
+    /// property:KEY=GLOB [default: all]
+    #[arg(
+        long,
+        env = "INCLUDE",
+        value_name = "SELECTOR,...",
+        default_value_t,
+        hide_default_value = true,
+        help_heading = "Publishing"
+    )]
+    pub include: CommaList<Selector>,
+
+    /// Which of these are left out, in the same form
+    #[arg(
+        long,
+        env = "EXCLUDE",
+        value_name = "SELECTOR,...",
+        default_value_t,
+        hide_default_value = true,
+        help_heading = "Publishing"
+    )]
+    pub exclude: CommaList<Selector>,
+
+    /// What is published besides, separated by commas: ai-model-server-api, for RHDH 2
+    #[arg(
+        long,
+        env = "EMIT",
+        value_name = "WHAT,...",
+        default_value_t,
+        hide_default_value = true,
+        help_heading = "Publishing"
+    )]
+    pub emit: CommaList<Extra>,
+
+    /// Ask served APIs for their OpenAPI document, for models that give no API Spec
+    #[arg(
+        long, env = "FETCH_OPENAPI", value_name = "BOOL", default_value_t = false, num_args = 0..=1,
+        require_equals = true, default_missing_value = "true", action = ArgAction::Set,
+        value_parser = clap::builder::BoolishValueParser::new(), help_heading = "Publishing"
+    )]
+    pub fetch_openapi: bool,
+
+    /// Ask OpenAI-compatible servers which models they serve
+    #[arg(
+        long, env = "PROBE_MODELS", value_name = "BOOL", default_value_t = false, num_args = 0..=1,
+        require_equals = true, default_missing_value = "true", action = ArgAction::Set,
+        value_parser = clap::builder::BoolishValueParser::new(), help_heading = "Publishing"
+    )]
+    pub probe_models: bool,
 
     /// The location service as readers of model cards reach it [default: BRIDGE_URL, else http://localhost:9090]
     #[arg(long, env = "BRIDGE_PUBLIC_URL", value_name = "URL", value_parser = http_url, help_heading = "Publishing")]
@@ -194,6 +274,29 @@ impl Settings {
     pub fn location_base(&self) -> Result<Url, url::ParseError> {
         let given = self.bridge_public_url.as_ref().or(self.bridge_url.as_ref());
         given.cloned().map_or_else(|| Url::parse("http://localhost:9090"), Ok)
+    }
+}
+
+impl Settings {
+    /// Which entries there are.
+    pub fn filter(&self) -> Filter {
+        Filter { include: self.include.0.clone(), exclude: self.exclude.0.clone() }
+    }
+
+    /// Who owns what.
+    pub fn owners(&self) -> Owners {
+        Owners { kind: self.owner_kind, by_namespace: self.namespace_owners.clone() }
+    }
+
+    /// What is published besides.
+    pub fn render_options(&self) -> RenderOptions {
+        RenderOptions { emit: self.emit.0.iter().copied().collect() }
+    }
+
+    /// What served APIs are asked.
+    pub fn questions(&self) -> BTreeSet<Question> {
+        let wanted = [(self.fetch_openapi, Question::OpenApi), (self.probe_models, Question::Models)];
+        wanted.into_iter().filter(|(on, _)| *on).map(|(_, question)| question).collect()
     }
 }
 

@@ -20,8 +20,6 @@ use crate::observe::reader::RegistryReader;
 use crate::observe::registry::{Cadence, Poller};
 use crate::settings::NamedUrl;
 
-/// What the board calls the search for registries.
-const SEARCH: &str = "registries";
 /// How often registries are searched for until all were found.
 const IMPATIENT: Duration = Duration::from_secs(10);
 
@@ -126,9 +124,23 @@ impl Registries {
         }
     }
 
-    /// Finds registries in `cluster`, by the Routes named or all that there are, again and again until the end.
-    pub async fn follow(self, cluster: Arc<Cluster>, routes: Vec<String>) {
-        self.board.discovering(SEARCH, Unread::Pending);
+    /// The same with the token of `cluster`, unless one was given.
+    pub fn of_cluster(&self, cluster: Arc<Cluster>) -> Self {
+        let mut own = self.clone();
+        if !matches!(own.access.token, Token::Fixed(Some(_))) {
+            own.access.token = Token::OfCluster(cluster);
+        }
+        own
+    }
+
+    /// Says that registries will be looked for in a cluster.
+    pub fn expect_search(&self, context: &str) {
+        self.board.discovering(context, Unread::Pending);
+    }
+
+    /// Finds registries in `cluster`, by the Routes named or all that there are, again and again until the end. What they
+    /// are remembered under begins with `prefix`.
+    pub async fn follow(self, cluster: Arc<Cluster>, context: String, prefix: String, routes: Vec<String>) {
         let mut running: BTreeMap<SourceId, Found> = BTreeMap::new();
         let mut problem = None;
         loop {
@@ -139,16 +151,16 @@ impl Registries {
             };
             let text = match found {
                 Ok(discovery) => {
-                    self.adopt(&mut running, &discovery);
+                    self.adopt(&mut running, &prefix, &discovery);
                     let problems: Vec<String> = discovery.problems.iter().map(ToString::to_string).collect();
                     problems.join("; ")
                 }
                 Err(error) => error.to_string(),
             };
             if text.is_empty() {
-                self.board.discovered(SEARCH);
+                self.board.discovered(&context);
             } else {
-                self.board.discovering(SEARCH, Unread::Failed);
+                self.board.discovering(&context, Unread::Failed);
             }
             say(&mut problem, text, running.len());
             let pause = if problem.is_some() {
@@ -163,10 +175,10 @@ impl Registries {
     }
 
     /// Starts to read what was found, reads what moved at its new address, and gives up what is gone for long enough.
-    fn adopt(&self, running: &mut BTreeMap<SourceId, Found>, discovery: &Discovery) {
+    fn adopt(&self, running: &mut BTreeMap<SourceId, Found>, prefix: &str, discovery: &Discovery) {
         let catalogs: Vec<Url> = discovery.catalogs.iter().map(|catalog| catalog.url.clone()).collect();
         for endpoint in &discovery.registries {
-            let id = SourceId::registry(&format!("{}/{}", endpoint.namespace, endpoint.name));
+            let id = SourceId::registry(&format!("{prefix}{}/{}", endpoint.namespace, endpoint.name));
             let wanted = Wanted {
                 url: endpoint.url.clone(),
                 registry_name: Some(endpoint.name.clone()),

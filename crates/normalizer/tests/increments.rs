@@ -167,20 +167,32 @@ async fn every_edit_shows_in_every_dialect(#[case] dialect: Dialect) {
     let edits: Vec<(&str, Edit<'_>)> = vec![
         ("model", Box::new(|| sample.update_model(&model, json!({"owner": "new"})).unwrap())),
         ("version", Box::new(|| sample.update_version(&version, json!({"description": "new"})).unwrap())),
-        ("artifact", Box::new(|| sample.update_artifact(&artifact, json!({"uri": "oci://registry.example.com/y:2"})).unwrap())),
-        ("record", Box::new(|| sample.update_inference_service(&record, json!({"desiredState": "UNDEPLOYED"})).unwrap())),
+        (
+            "artifact",
+            Box::new(|| sample.update_artifact(&artifact, json!({"uri": "oci://registry.example.com/y:2"})).unwrap()),
+        ),
+        (
+            "record",
+            Box::new(|| sample.update_inference_service(&record, json!({"desiredState": "UNDEPLOYED"})).unwrap()),
+        ),
         ("archived version", Box::new(|| sample.archive_version(&version).unwrap())),
         ("archived model", Box::new(|| sample.archive_model(&model).unwrap())),
         ("back again", Box::new(|| sample.unarchive_model(&model).unwrap())),
-        ("new model, version and artifact", Box::new(|| {
-            let model = sample.create_model("new", json!({}));
-            let version = sample.create_version(&model, "v1", json!({}));
-            sample.create_artifact(&version, "artifact", json!({"uri": "oci://registry.example.com/new:1"}));
-        })),
-        ("new environment and record", Box::new(|| {
-            let environment = sample.create_serving_environment("other", json!({}));
-            sample.create_inference_service(&environment, "other/1", json!({"registeredModelId": model}));
-        })),
+        (
+            "new model, version and artifact",
+            Box::new(|| {
+                let model = sample.create_model("new", json!({}));
+                let version = sample.create_version(&model, "v1", json!({}));
+                sample.create_artifact(&version, "artifact", json!({"uri": "oci://registry.example.com/new:1"}));
+            }),
+        ),
+        (
+            "new environment and record",
+            Box::new(|| {
+                let environment = sample.create_serving_environment("other", json!({}));
+                sample.create_inference_service(&environment, "other/1", json!({"registeredModelId": model}));
+            }),
+        ),
         ("property", Box::new(|| sample.set_property(Kind::ModelVersion, &version, "label", &json!("")).unwrap())),
     ];
     for (what, edit) in edits {

@@ -64,6 +64,15 @@ pub fn install_crypto_provider() {
 
 /// A client for the peer that is called `name` in messages.
 pub fn client(settings: &TlsSettings, name: &str) -> Result<Client, HttpClientError> {
+    client_with(settings, name, |builder| builder)
+}
+
+/// The same, more restricted.
+pub fn client_with(
+    settings: &TlsSettings,
+    name: &str,
+    restrict: impl Fn(ClientBuilder) -> ClientBuilder,
+) -> Result<Client, HttpClientError> {
     install_crypto_provider();
     let roots = roots(settings, name)?;
     if settings.insecure_skip_verify {
@@ -71,7 +80,9 @@ pub fn client(settings: &TlsSettings, name: &str) -> Result<Client, HttpClientEr
             "TLS certificates of {name} are not verified: anyone on the way can read and change what is sent"
         );
     }
-    let build = |builder: ClientBuilder| builder.tls_danger_accept_invalid_certs(settings.insecure_skip_verify).build();
+    let build = |builder: ClientBuilder| {
+        restrict(builder).tls_danger_accept_invalid_certs(settings.insecure_skip_verify).build()
+    };
     let source = match build(bounded().tls_certs_merge(roots.clone())) {
         Ok(client) => return Ok(client),
         Err(error) => error,

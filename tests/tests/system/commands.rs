@@ -164,7 +164,8 @@ async fn render_prints_entries_and_diagnostics_and_sends_nothing(
     let mut render = Process::run(BRIDGE, &arguments, &home(&bridge), SOON).await;
     assert_eq!(render.code(), Some(0), "{}", render.said());
     let printed = render.output();
-    let uris = ["/granite/v1/", "/mnist/v1/", "/odd/v1/", "/ai-models/alone/"].map(|uri| format!("{uri}{}", format.file_name()));
+    let uris = ["/granite/v1/", "/mnist/v1/", "/odd/v1/", "/ai-models/alone/"]
+        .map(|uri| format!("{uri}{}", format.file_name()));
     match format {
         ModelCatalogJson => {
             let entries: BTreeMap<String, Value> = serde_json::from_str(&printed).unwrap();

@@ -18,8 +18,7 @@ const REGISTRIES: &str = "rhoai-model-registries";
 async fn kserve_may_be_installed_later() {
     let format = CatalogInfoYaml;
     let kube = KubeApi::builder().namespace("ai-models").start().await;
-    let sources =
-        Sources { registries: vec![("main".to_owned(), ScriptedRegistry::start().await)], kube: Some(kube) };
+    let sources = Sources { registries: vec![("main".to_owned(), ScriptedRegistry::start().await)], kube: Some(kube) };
     let granite = sources.register("granite", "v1");
     let mut bridge = Bridge::new(format, InConfigMap, &sources).started();
     bridge.serves_truth_of(&sources).await;
@@ -104,7 +103,8 @@ async fn registries_are_discovered_and_the_same_model_in_two_of_them_is_two_entr
     let kind = if by_routes { "Route" } else { "Service" };
     kube.apply(found("first", &registries[0]));
     let sources = Sources { registries: Vec::new(), kube: Some(kube) };
-    let mut bridge = Bridge::new(format, InConfigMap, &sources).with(Service::Normalizer, "SOURCE_GRACE", "1s").started();
+    let mut bridge =
+        Bridge::new(format, InConfigMap, &sources).with(Service::Normalizer, "SOURCE_GRACE", "1s").started();
     describes(&bridge, &["one of one", "shared of one"]).await;
 
     sources.kube().apply(found("second", &registries[1]));
@@ -142,7 +142,8 @@ async fn routes_may_be_named(#[values("rhoai-model-registries:second", "second")
         kube.apply(route);
     }
     let sources = Sources { registries: Vec::new(), kube: Some(kube) };
-    let bridge = Bridge::new(ModelCatalogJson, InSqlite, &sources).with(Service::Normalizer, "MR_ROUTE", named).started();
+    let bridge =
+        Bridge::new(ModelCatalogJson, InSqlite, &sources).with(Service::Normalizer, "MR_ROUTE", named).started();
     describes(&bridge, &["shared of two", "two of two"]).await;
 }
 
@@ -185,7 +186,10 @@ async fn a_registry_may_ask_for_a_token(#[case] given: Option<&str>, #[case] wan
         bridge.fails_to_read().await;
         bridge.logs(Service::Normalizer, "401").await;
         assert!(bridge.stored().await.unwrap().keys.is_empty());
-        assert!(bridge.uris().await.is_err(), "what the registry holds is not known, so nobody is told that it is empty");
+        assert!(
+            bridge.uris().await.is_err(),
+            "what the registry holds is not known, so nobody is told that it is empty"
+        );
         bridge.set(Service::Normalizer, "KFMR_TOKEN", token);
         bridge.restart(Service::Normalizer);
     } else {

@@ -6,6 +6,7 @@
     reason = "a test that cannot be set up should stop at once"
 )]
 
+mod chaos;
 mod commands;
 mod crashes;
 mod discovery;
@@ -14,4 +15,5 @@ mod lifecycle;
 mod outages;
 mod process;
 mod push;
+mod sample;
 mod secrets;

@@ -122,8 +122,10 @@ async fn a_registry_that_answers_nonsense_loses_nothing(#[case] fault: Fault, #[
     let sources = Sources::without_cluster().await;
     let versions = sources.register_many("model", 5);
     sources.registry().edit().set_dialect(Dialect::PageCap(2));
-    let mut bridge =
-        Bridge::new(format, InSqlite, &sources).with(Service::Normalizer, "RESYNC_INTERVAL", "100ms").started();
+    let mut bridge = Bridge::new(format, InSqlite, &sources)
+        .with(Service::Normalizer, "POLLING_INTERVAL", "60ms")
+        .with(Service::Normalizer, "RESYNC_INTERVAL", "60ms")
+        .started();
     bridge.serves_truth_of(&sources).await;
     let before = bridge.documents().await.unwrap();
     let reader = Reader::start(&bridge);
@@ -176,7 +178,8 @@ async fn inference_service_records_that_cannot_be_read_take_no_server_away() {
     registry.create_inference_service(&environment, "served/1", fields);
     sources.serve_unregistered("served");
     let bridge = Bridge::new(ModelCatalogJson, InSqlite, &sources)
-        .with(Service::Normalizer, "RESYNC_INTERVAL", "100ms")
+        .with(Service::Normalizer, "POLLING_INTERVAL", "60ms")
+        .with(Service::Normalizer, "RESYNC_INTERVAL", "60ms")
         .started();
     bridge.serves_truth_of(&sources).await;
     let before = bridge.documents().await.unwrap();
@@ -234,9 +237,11 @@ async fn what_changes_while_location_is_down_is_made_up_for(
     sources.registry().edit().archive_version(&versions[0].version).unwrap();
     sources.describe(&versions[1], "While location was away.");
     sources.register("newcomer", "v1");
-    eventually(SOON, "storage has taken it all", async || bridge.stored().await.is_ok_and(|list| {
-        list.keys.contains(&"newcomer_v1".to_owned()) && !list.keys.contains(&"model-0_v1".to_owned())
-    }))
+    eventually(SOON, "storage has taken it all", async || {
+        bridge.stored().await.is_ok_and(|list| {
+            list.keys.contains(&"newcomer_v1".to_owned()) && !list.keys.contains(&"model-0_v1".to_owned())
+        })
+    })
     .await;
     let reader = Reader::start(&bridge);
     reader.expect(sources.true_uris(format));
@@ -262,9 +267,8 @@ async fn a_config_map_that_cannot_be_written_for_a_while_loses_nothing(#[case] f
     let reader = Reader::start(&bridge);
     reader.expect(sources.true_uris(format).into_iter().filter(|uri| !uri.contains("model-3")));
     {
-        let is_write = |request: &testkit::kube::RecordedRequest| {
-            request.method != "GET" && request.path.contains("/configmaps")
-        };
+        let is_write =
+            |request: &testkit::kube::RecordedRequest| request.method != "GET" && request.path.contains("/configmaps");
         let _until_then = sources.kube().fail_while(is_write, fault);
         sources.kube().clear_requests();
         sources.describe(&versions[0], "Written at last.");

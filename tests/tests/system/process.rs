@@ -46,7 +46,7 @@ async fn sigterm_ends_a_busy_service_with_success(
     match service {
         // In the middle of reading and of sending.
         Service::Normalizer => {
-            sources.registry().fail("/artifacts", Fault::Delay(Duration::from_secs(60)));
+            sources.registry().fail("/artifacts", Fault::Delay(Duration::from_mins(1)));
             bridge.set(Service::Normalizer, "STORAGE_URL", &silent);
         }
         // In the middle of writing, of delivering and of importing.
@@ -268,7 +268,8 @@ async fn json_logs_are_json_line_by_line() {
         let log = bridge.log(service);
         assert!(log.lines().count() > 3, "{service:?}: {log}");
         for line in log.lines() {
-            let event: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{service:?}: {error}: {line}"));
+            let event: Value =
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("{service:?}: {error}: {line}"));
             for field in ["timestamp", "level", "message", "target"] {
                 assert!(event[field].is_string(), "{service:?} has no {field}: {line}");
             }

@@ -25,7 +25,10 @@ impl Portal {
             let (http, mut seen) = (http(), BTreeSet::new());
             loop {
                 for location in watched.locations() {
-                    if seen.insert(location.id.clone()) && !location.target.contains("/gone/") && location.target.starts_with(&base) {
+                    if seen.insert(location.id.clone())
+                        && !location.target.contains("/gone/")
+                        && location.target.starts_with(&base)
+                    {
                         let status = http.get(&location.target).send().await.map(|answer| answer.status().as_u16());
                         assert!(matches!(status, Ok(200)), "{} is registered and answers {status:?}", location.target);
                     }
@@ -94,7 +97,8 @@ async fn locations_follow_the_entries_through_restarts_of_each_side(
     // One that is left over: no entry has it any more.
     portal.backstage.add_location(kind, &format!("{}/gone/v1/{}", bridge.url(Service::Location), format.file_name()));
     portal.holds(&bridge, &sources, &others).await;
-    let ours = portal.backstage.locations().into_iter().filter(|l| l.target.starts_with(&bridge.url(Service::Location)));
+    let ours =
+        portal.backstage.locations().into_iter().filter(|l| l.target.starts_with(&bridge.url(Service::Location)));
     assert!(ours.into_iter().all(|location| location.kind == kind));
 
     sources.registry().edit().archive_version(&versions[0].version).unwrap();

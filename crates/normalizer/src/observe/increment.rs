@@ -160,10 +160,15 @@ impl RegistryReader {
         next.artifacts.retain(|version, _| shown.contains(version));
         let owner_of = |id: &String| {
             let mut owners = next.artifacts.iter();
-            owners.find(|(_, artifacts)| artifacts.iter().any(|artifact| artifact.id == *id)).map(|(version, _)| version)
+            owners
+                .find(|(_, artifacts)| artifacts.iter().any(|artifact| artifact.id == *id))
+                .map(|(version, _)| version)
         };
-        let mut due: BTreeSet<String> =
-            shown.iter().filter(|version| touched.contains(*version) || !next.artifacts.contains_key(*version)).cloned().collect();
+        let mut due: BTreeSet<String> = shown
+            .iter()
+            .filter(|version| touched.contains(*version) || !next.artifacts.contains_key(*version))
+            .cloned()
+            .collect();
         due.extend(changed.iter().filter_map(|artifact| owner_of(&artifact.id)).cloned());
         self.read_artifacts(next, due.into_iter().collect()).await?;
         let unexplained = |next: &RegistryContents| {
@@ -270,7 +275,8 @@ async fn newest<T: Record + Stamped + PartialEq>(
                 }
             };
             let Some(time) = record.changed_at() else { return Ok(None) };
-            let out_of_order = before.map_or_else(|| newest_known.is_some_and(|newest| time < newest), |last| time > last);
+            let out_of_order =
+                before.map_or_else(|| newest_known.is_some_and(|newest| time < newest), |last| time > last);
             if out_of_order {
                 return Ok(None);
             }

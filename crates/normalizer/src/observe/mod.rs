@@ -9,6 +9,7 @@ pub mod increment;
 pub mod manifests;
 pub mod reader;
 pub mod registry;
+pub mod served_apis;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +19,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::inventory::{Inventory, RegistryContents, SourceId, Unread};
+use crate::inventory::{Inventory, RegistryContents, ServedApi, SourceId, Unread};
+use crate::project::Questions;
 
 /// What is known of all sources, shared by the observers and the engine.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +32,8 @@ pub struct Board {
 struct Shared {
     state: Mutex<State>,
     version: watch::Sender<u64>,
+    questions: watch::Sender<Arc<Questions>>,
+    awaited: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -40,6 +44,8 @@ struct State {
     undiscovered: BTreeMap<String, Unread>,
     /// Sources of which a complete read is waited for.
     awaited: BTreeSet<SourceId>,
+    /// What served APIs answered.
+    served_apis: Arc<BTreeMap<String, ServedApi>>,
 }
 
 /// How a registry was read.
@@ -92,6 +98,8 @@ pub struct Observed {
     pub discovered: bool,
     /// How often each source was read completely since the start.
     pub complete_reads: BTreeMap<SourceId, u64>,
+    /// Sources that are not known any more, and whose entries may go.
+    pub given_up: BTreeSet<String>,
 }
 
 impl Observed {
@@ -118,7 +126,7 @@ impl Board {
     /// What is known now.
     pub fn observed(&self) -> Observed {
         let state = self.state();
-        let mut inventory = Inventory::default();
+        let mut inventory = Inventory { served_apis: Arc::clone(&state.served_apis), ..Inventory::default() };
         let mut unread = BTreeSet::new();
         for (id, source) in &state.registries {
             match &source.contents {
@@ -142,7 +150,8 @@ impl Board {
         let registries = state.registries.iter().map(|(id, source)| (id.clone(), source.status.complete_reads));
         let clusters = state.clusters.iter().map(|(id, source)| (id.clone(), source.status.complete_reads));
         let complete_reads = registries.chain(clusters).collect();
-        Observed { inventory, unread, known, discovered: state.undiscovered.is_empty(), complete_reads }
+        let discovered = state.undiscovered.is_empty();
+        Observed { inventory, unread, known, discovered, complete_reads, given_up: BTreeSet::new() }
     }
 
     /// How well each source is known.
@@ -218,7 +227,14 @@ impl Board {
 
     /// Asks for a complete read of a source at its next turn.
     pub fn await_complete_read(&self, id: &SourceId) {
-        self.state().awaited.insert(id.clone());
+        if self.state().awaited.insert(id.clone()) {
+            self.shared.awaited.send_modify(|version| *version += 1);
+        }
+    }
+
+    /// A counter that moves whenever a complete read is asked for.
+    pub fn awaited(&self) -> watch::Receiver<u64> {
+        self.shared.awaited.subscribe()
     }
 
     /// Whether a complete read of a source is waited for.
@@ -244,13 +260,21 @@ impl Board {
     pub fn cluster_seen(&self, id: &SourceId, contents: Option<ClusterSnapshot>, failure: Option<String>) {
         {
             let mut state = self.state();
+            if let Some(contents) = &contents {
+                let known = state.clusters.get(id).map_or(0, |source| source.status.complete_reads);
+                if contents.complete_lists > known {
+                    state.awaited.remove(id);
+                }
+            }
             let source = state.clusters.entry(id.clone()).or_default();
             source.status.failure = failure;
             if let Some(contents) = contents {
+                source.status.last_read = Some(Timestamp::now());
+                source.status.complete_reads = contents.complete_lists;
                 if source.status.failure.is_none() {
                     source.status.last_complete_read = Some(Timestamp::now());
                 }
-                source.status.records = contents.services.len();
+                source.status.records = contents.services.len() + contents.llm_services.len();
                 source.contents = Some(Arc::new(contents));
             }
         }

@@ -139,7 +139,11 @@ impl Poller {
             tracing::warn!(source = %self.id, "{text}; its entries stay as they are");
         }
         schedule.failures = schedule.failures.saturating_add(1);
-        error.retry_after().unwrap_or_default().min(LONGEST_REQUEST).max(backoff(schedule.failures, self.cadence.polling))
+        error
+            .retry_after()
+            .unwrap_or_default()
+            .min(LONGEST_REQUEST)
+            .max(backoff(schedule.failures, self.cadence.polling))
     }
 }
 

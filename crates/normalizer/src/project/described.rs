@@ -6,15 +6,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model_catalog::document::{Api, ApiSpec, ApiType, Catalog, Model, ModelServer};
-use model_catalog::entities::OWNER_ANNOTATION;
+use model_catalog::entities::{
+    Extra, MODEL_NAME, OWNER_ANNOTATION, SERVED_MODELS, SERVER_TYPE_ANNOTATION, SYSTEM_ANNOTATION,
+};
 use model_catalog::links::{ArtifactUrl, WebUrl, license_url};
 use model_catalog::names::{AnnotationKey, EntityName, NonEmpty, Owner, Tag, clean_text};
 
+use super::naming::Naming;
 use super::server::Server;
+use super::serving::Adapter;
 use super::{Notes, ProjectionSettings};
+use crate::inventory::ServedApi;
 
-/// The annotation with the name under which people and tools know the model.
-pub(super) const MODEL_NAME: &str = "rhdh.modelcatalog.io/model-name";
 const EXTERNAL_URL: &str = "rhdh.modelcatalog.io/external-route-url";
 const INTERNAL_URL: &str = "rhdh.modelcatalog.io/internal-service-url";
 
@@ -52,9 +55,10 @@ pub(super) struct Described {
     training: Option<String>,
     usage: Option<String>,
     homepage: Option<WebUrl>,
-    api_spec: ApiSpec,
+    api_spec: Option<String>,
     api_type: ApiType,
     techdocs: Option<WebUrl>,
+    system: Option<String>,
 }
 
 /// Reads properties by their names, and notes what cannot be used.
@@ -79,19 +83,38 @@ impl Reader<'_, '_> {
             .ok()
     }
 
-    /// The first that names an owner: of the property, then the source's own field.
-    fn owner(&mut self, field: Option<String>, default: &Owner) -> Owner {
-        let candidates = (self.get)("Owner").into_iter().chain(field);
+    /// Where an artifact is stored.
+    pub(super) fn artifact(&mut self, uri: Option<String>) -> Option<ArtifactUrl> {
+        let uri = uri.filter(|uri| !uri.trim().is_empty())?;
+        uri.parse()
+            .map_err(|error| self.notes.add(self.subject, format!("artifact location left out: {error}")))
+            .ok()
+    }
+
+    /// The first that names an owner: of the property, then of what the source says besides.
+    fn owner(&mut self, others: Vec<String>, settings: &ProjectionSettings) -> Owner {
+        let candidates = (self.get)("Owner").into_iter().chain(others);
         for text in candidates.filter(|text| !text.trim().is_empty()) {
             match Owner::lossy(&text) {
-                Some(owner) => return owner,
+                Some(owner) => return settings.owners.of_kind(owner),
                 None => {
                     let problem = format!("owner `{}` left out: nothing of it is allowed in an owner", shown(&text));
                     self.notes.add(self.subject, problem);
                 }
             }
         }
-        default.clone()
+        settings.owners.of_kind(settings.default_owner.clone())
+    }
+
+    /// An entity reference to a system, which is asked for only where it is shown.
+    fn system(&mut self, settings: &ProjectionSettings) -> Option<String> {
+        let text = self.text("System").filter(|_| settings.emit.contains(&Extra::AiModelServerApi))?;
+        let bare = text.strip_prefix("system:").unwrap_or(&text);
+        let valid = bare.splitn(2, '/').all(|part| part.parse::<EntityName>().is_ok());
+        if !valid {
+            self.notes.add(self.subject, format!("system `{}` left out: it is no name of an entity", shown(&text)));
+        }
+        valid.then_some(text)
     }
 
     fn api_type(&mut self) -> ApiType {
@@ -123,7 +146,8 @@ fn shown(text: &str) -> String {
 /// What is given beside the properties, by fields of the sources' own.
 pub(super) struct Given {
     pub(super) description: String,
-    pub(super) owner: Option<String>,
+    /// Who owns it unless a property says so, the one that counts most first.
+    pub(super) owners: Vec<String>,
     pub(super) license: Option<String>,
     pub(super) license_link: Option<String>,
     pub(super) artifact: Option<String>,
@@ -135,15 +159,11 @@ impl Described {
     pub(super) fn read(reader: &mut Reader<'_, '_>, given: Given, settings: &ProjectionSettings) -> Self {
         let mut tags = given.tags;
         let license = license(reader, given.license, given.license_link, &mut tags);
-        let artifact = given.artifact.filter(|uri| !uri.trim().is_empty()).and_then(|uri| {
-            uri.parse()
-                .map_err(|error| reader.notes.add(reader.subject, format!("artifact location left out: {error}")))
-                .ok()
-        });
+        let artifact = reader.artifact(given.artifact);
         let lifecycle = reader.text("Lifecycle").and_then(|text| NonEmpty::lossy(&text));
         Self {
             description: clean_text(&given.description),
-            owner: reader.owner(given.owner, &settings.default_owner),
+            owner: reader.owner(given.owners, settings),
             lifecycle: lifecycle.unwrap_or_else(|| settings.default_lifecycle.clone()),
             artifact,
             license,
@@ -155,35 +175,54 @@ impl Described {
             training: reader.text("Training"),
             usage: reader.text("Usage"),
             homepage: reader.web_url("Homepage URL"),
-            api_spec: ApiSpec::or_placeholder(reader.text("API Spec")),
+            api_spec: reader.text("API Spec"),
             api_type: reader.api_type(),
             techdocs: reader.web_url("TechDocs"),
+            system: reader.system(settings),
         }
     }
 
-    /// The document: one model, and its server where there is one.
-    pub(super) fn into_catalog(self, name: &EntityName, server: Option<Server>, card_url: Option<String>) -> Catalog {
+    /// The document: the model, those that are served beside it, and the server where there is one.
+    pub(super) fn into_catalog(
+        self,
+        naming: &Naming,
+        server: Option<Server>,
+        adapters: &[Adapter],
+        card_url: Option<String>,
+        served: Option<&ServedApi>,
+    ) -> Catalog {
         let bare: Owner = self.owner.name().parse().unwrap_or_else(|_| self.owner.clone());
         let qualified = self.owner.is_qualified().then(|| (OWNER_ANNOTATION, self.owner.to_string()));
-        let model_server = server.map(|server| ModelServer {
-            name: name.clone(),
-            owner: bare.clone(),
-            lifecycle: self.lifecycle.clone(),
-            description: self.description.clone(),
-            api: api(&server, self.api_type, self.api_spec.clone(), &self.tags),
-            authentication: Some(server.authentication),
-            homepage_url: self.homepage.clone(),
-            tags: self.tags.clone(),
-            usage: self.usage.clone(),
-            annotations: annotations(qualified.clone()),
+        let further: Vec<Model> =
+            adapters.iter().filter_map(|adapter| self.adapter(adapter, naming, &bare, qualified.clone())).collect();
+        let model_server = server.map(|server| {
+            let server_type = server.server_type.as_ref().map(ToString::to_string);
+            let facts = [
+                (SERVER_TYPE_ANNOTATION, server_type),
+                (SYSTEM_ANNOTATION, self.system.clone()),
+                (SERVED_MODELS, listed(served)),
+            ];
+            let facts = facts.into_iter().filter_map(|(key, value)| Some((key, value?)));
+            ModelServer {
+                name: naming.name.clone(),
+                owner: bare.clone(),
+                lifecycle: self.lifecycle.clone(),
+                description: self.description.clone(),
+                api: self.api(&server, served),
+                authentication: Some(server.authentication),
+                homepage_url: self.homepage.clone(),
+                tags: self.tags.clone(),
+                usage: self.usage.clone(),
+                annotations: annotations(facts.chain(qualified.clone())),
+            }
         });
         // A user's own documentation wins over the model card.
         let docs = self.techdocs.map(String::from).or(card_url);
-        let model_name = self.model_name.unwrap_or_else(|| name.to_string());
+        let model_name = self.model_name.unwrap_or_else(|| naming.name.to_string());
         let facts = [("TechDocs", docs.clone()), ("techdocs", docs), (MODEL_NAME, Some(model_name))];
         let facts = facts.into_iter().filter_map(|(key, value)| Some((key, value?)));
         let model = Model {
-            name: name.clone(),
+            name: naming.name.clone(),
             owner: bare,
             lifecycle: self.lifecycle,
             description: self.description,
@@ -197,8 +236,60 @@ impl Described {
             usage: self.usage,
             annotations: annotations(facts.chain(qualified)),
         };
-        Catalog { models: vec![model], model_server }
+        Catalog { models: std::iter::once(model).chain(further).collect(), model_server }
     }
+
+    /// An adapter as a model: it shares the owner, the place in life and the tags of the model that it adapts. What else
+    /// is said of that model need not be true of it.
+    fn adapter(
+        &self,
+        adapter: &Adapter,
+        naming: &Naming,
+        owner: &Owner,
+        qualified: Option<(&'static str, String)>,
+    ) -> Option<Model> {
+        let mut tags = self.tags.clone();
+        tags.extend("lora".parse::<Tag>());
+        let model_name = (MODEL_NAME, clean_text(&adapter.name));
+        Some(Model {
+            name: naming.further.get(&adapter.name)?.clone(),
+            owner: owner.clone(),
+            lifecycle: self.lifecycle.clone(),
+            description: clean_text(&format!("LoRA adapter {} of {}", adapter.name, adapter.base)),
+            artifact_location_url: adapter.artifact.clone(),
+            ethics: None,
+            how_to_use_url: self.how_to_use.clone(),
+            license: None,
+            support: self.support.clone(),
+            tags,
+            training: None,
+            usage: None,
+            annotations: annotations(std::iter::once(model_name).chain(qualified)),
+        })
+    }
+
+    /// Where no definition is given, that which the API has of itself.
+    fn api(&self, server: &Server, served: Option<&ServedApi>) -> Option<Api> {
+        let url = server.url.clone()?;
+        let own = || served.and_then(|served| served.openapi.as_deref()).filter(|_| self.api_type == ApiType::Openapi);
+        let spec = self.api_spec.clone().or_else(|| own().map(str::to_owned));
+        let text = |link: &Option<WebUrl>| link.as_ref().map(ToString::to_string);
+        let known = [(EXTERNAL_URL, text(&server.external)), (INTERNAL_URL, text(&server.internal))];
+        let known = known.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        Some(Api {
+            url,
+            api_type: self.api_type,
+            spec: ApiSpec::or_placeholder(spec),
+            tags: self.tags.clone(),
+            annotations: annotations(known),
+        })
+    }
+}
+
+/// The models that a server lists, as an annotation.
+fn listed(served: Option<&ServedApi>) -> Option<String> {
+    let models = served?.models.as_ref().filter(|models| !models.is_empty())?;
+    serde_json::to_string(models).ok()
 }
 
 /// The licence as RHDH demands it, a URL; one that has none is kept as a tag.
@@ -218,14 +309,6 @@ fn license(
         tags.extend(Tag::lossy(text));
     }
     url
-}
-
-fn api(server: &Server, api_type: ApiType, spec: ApiSpec, tags: &BTreeSet<Tag>) -> Option<Api> {
-    let url = server.url()?.clone();
-    let text = |link: &Option<WebUrl>| link.as_ref().map(ToString::to_string);
-    let known = [(EXTERNAL_URL, text(&server.external)), (INTERNAL_URL, text(&server.internal))];
-    let known = known.into_iter().filter_map(|(key, value)| Some((key, value?)));
-    Some(Api { url, api_type, spec, tags: tags.clone(), annotations: annotations(known) })
 }
 
 fn annotations<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> BTreeMap<AnnotationKey, String> {

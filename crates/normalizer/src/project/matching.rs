@@ -1,19 +1,17 @@
-//! Which InferenceService serves which model version.
+//! Which service serves which model version.
 //!
-//! A service belongs to a version by its labels, else by the registry's own record of it. What belongs to a version
+//! A service belongs to a version by its labels, else (InferenceServices) by the registry's own record of it. What belongs to a version
 //! is *claimed*: it is shown with the version, and never as an entry of its own, whether it is ready or not and
 //! whether the version is archived or not.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use bridge_api::messages::ServedBy;
-use cluster::kserve::InferenceService;
 use registry_client::records::{InferenceServiceRecord, ModelVersion};
 
-use super::Diagnostic;
+use super::serving::Service;
+use super::{Diagnostic, ProjectionSettings, served};
 use crate::inventory::{Inventory, RegistryContents, SourceId};
-use cluster::watch::ObservedInferenceService;
 
 /// Older and newer controllers label with either.
 const LABEL_PREFIXES: [&str; 2] = ["modelregistry.opendatahub.io/", "modelregistry.kubeflow.org/"];
@@ -23,61 +21,57 @@ type VersionRef<'a> = (&'a SourceId, &'a str);
 
 /// The outcome of matching.
 pub(super) struct Matches<'a> {
-    servers: BTreeMap<VersionRef<'a>, (&'a SourceId, &'a ObservedInferenceService)>,
-    claimed: BTreeSet<(&'a SourceId, &'a str, &'a str)>,
+    servers: BTreeMap<VersionRef<'a>, (&'a SourceId, Service<'a>)>,
+    claimed: BTreeSet<(&'a SourceId, (&'a str, String))>,
 }
 
 impl<'a> Matches<'a> {
     /// The service that serves a version now, and its cluster.
-    pub(super) fn server_of(
-        &self,
-        registry: &'a SourceId,
-        version: &'a str,
-    ) -> Option<(&'a SourceId, &'a ObservedInferenceService)> {
+    pub(super) fn server_of(&self, registry: &'a SourceId, version: &'a str) -> Option<(&'a SourceId, Service<'a>)> {
         self.servers.get(&(registry, version)).copied()
     }
 
     /// Whether a registry knows that service.
-    pub(super) fn is_claimed(&self, cluster: &SourceId, service: &InferenceService) -> bool {
-        self.claimed.contains(&(cluster, service.namespace.as_str(), service.name.as_str()))
+    pub(super) fn is_claimed(&self, cluster: &'a SourceId, service: Service<'a>) -> bool {
+        self.claimed.contains(&(cluster, service.id()))
     }
 }
 
-/// A service, as an entry remembers it.
-pub(super) fn served_by(cluster: &SourceId, service: &InferenceService) -> ServedBy {
-    ServedBy { cluster: cluster.to_string(), namespace: service.namespace.clone(), name: service.name.clone() }
-}
-
 /// Whether a service's labels say that a registry knows it.
-pub(super) fn is_labelled(service: &InferenceService) -> bool {
-    LABEL_PREFIXES.iter().any(|prefix| service.labels.contains_key(&format!("{prefix}registered-model-id")))
+pub(super) fn is_labelled(service: Service<'_>) -> bool {
+    LABEL_PREFIXES.iter().any(|prefix| service.labels().contains_key(&format!("{prefix}registered-model-id")))
 }
 
-/// Matches every service of every cluster.
-pub(super) fn match_services<'a>(inventory: &'a Inventory, diagnostics: &mut Vec<Diagnostic>) -> Matches<'a> {
+/// Matches every service of every cluster. One that the settings exclude belongs to its version, and is not shown.
+pub(super) fn match_services<'a>(
+    inventory: &'a Inventory,
+    settings: &ProjectionSettings,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Matches<'a> {
     let records = by_record(inventory);
     let mut matches = Matches { servers: BTreeMap::new(), claimed: BTreeSet::new() };
     for (cluster, contents) in &inventory.clusters {
-        for served in &contents.services {
-            let service = &served.service;
-            let subject = format!("InferenceService `{}/{}`", service.namespace, service.name);
+        for service in Service::all(contents) {
             let mut note = |problem: String| {
-                diagnostics.push(Diagnostic { source: cluster.clone(), subject: subject.clone(), problem });
+                diagnostics.push(Diagnostic { source: cluster.clone(), subject: service.subject(), problem });
             };
-            let recorded = records.get(&(service.namespace.as_str(), service.name.as_str()));
+            let recorded = match service {
+                Service::Inference(_) => records.get(&(service.namespace(), service.name())),
+                Service::Llm(_) => None,
+            };
             let Some(version) = by_label(inventory, service, recorded, &mut note) else { continue };
-            matches.claimed.insert((cluster, &service.namespace, &service.name));
-            if !service.ready() {
+            matches.claimed.insert((cluster, service.id()));
+            if service.not_ready_reason().is_some() || settings.filter.excludes(&served::subject(service)) {
                 continue;
             }
             if let Some((_, other)) = matches.servers.get(&version) {
-                let other = &other.service;
                 note(format!(
                     "not shown: its model version is shown with `{}/{}`, which serves it too",
-                    other.namespace, other.name
+                    other.namespace(),
+                    other.name()
                 ));
             } else {
-                matches.servers.insert(version, (cluster, served));
+                matches.servers.insert(version, (cluster, service));
             }
         }
     }
@@ -87,12 +81,12 @@ pub(super) fn match_services<'a>(inventory: &'a Inventory, diagnostics: &mut Vec
 /// The version that a service's labels name; where they name none, or could mean several registries, the recorded one.
 fn by_label<'a>(
     inventory: &'a Inventory,
-    service: &InferenceService,
+    service: Service<'_>,
     recorded: Option<&VersionRef<'a>>,
     note: &mut impl FnMut(String),
 ) -> Option<VersionRef<'a>> {
     let label = |name: &str| {
-        let found = LABEL_PREFIXES.iter().find_map(|prefix| service.labels.get(&format!("{prefix}{name}")));
+        let found = LABEL_PREFIXES.iter().find_map(|prefix| service.labels().get(&format!("{prefix}{name}")));
         found.map(|value| value.trim()).filter(|value| !value.is_empty())
     };
     let (Some(model), Some(version)) = (label("registered-model-id"), label("model-version-id")) else {

@@ -2,28 +2,34 @@
 //!
 //! `Inventory -> entries + diagnostics`, deterministic and sorted, without clock and I/O. Three steps: drafts of
 //! registered versions ([`registered`]) and of services that no registry knows ([`served`]), joined by
-//! [`matching`]; names for all of them at once ([`naming`]); documents.
+//! [`matching`], as far as [`filter`] admits them; names for all of them at once ([`naming`]); documents.
 
 mod cards;
 mod described;
+pub mod filter;
 mod matching;
 pub mod naming;
+pub mod owners;
 mod registered;
 mod served;
 mod server;
+mod serving;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bridge_api::key::EntryKey;
 use bridge_api::messages::{Origin, ReconcilerType, ServedBy};
 use model_catalog::document::Catalog;
+use model_catalog::entities::Extra;
 use model_catalog::names::{NonEmpty, Owner};
 use serde::Serialize;
 use url::Url;
 
 use crate::inventory::{Inventory, SourceId};
 use described::Described;
+use filter::Filter;
 use naming::{Identity, Wish};
+use owners::Owners;
 
 /// What the projection needs besides the inventory.
 #[derive(Debug, Clone)]
@@ -34,7 +40,27 @@ pub struct ProjectionSettings {
     pub default_lifecycle: NonEmpty,
     /// Where readers reach location: the base of the model cards' addresses.
     pub location_base: Url,
+    /// Which entries there are (`INCLUDE`, `EXCLUDE`).
+    pub filter: Filter,
+    /// Who owns what (`OWNER_KIND`, `NAMESPACE_OWNERS`).
+    pub owners: Owners,
+    /// What is written besides (`EMIT`).
+    pub emit: BTreeSet<Extra>,
+    /// What served APIs are asked (`FETCH_OPENAPI`, `PROBE_MODELS`).
+    pub questions: BTreeSet<Question>,
 }
+
+/// What a served API is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Question {
+    /// Its OpenAPI document.
+    OpenApi,
+    /// The models that it serves.
+    Models,
+}
+
+/// What served APIs are to be asked, by their URLs.
+pub type Questions = BTreeMap<String, BTreeSet<Question>>;
 
 /// An entry of the catalog, before it is written in a format.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +77,8 @@ pub struct Entry {
     pub card: Option<Card>,
     /// The catalog that may have its model card could not be asked yet: not to be published over what is stored.
     pub card_pending: bool,
+    /// Its served API was not asked yet: not to be published over what is stored.
+    pub api_pending: bool,
     /// A registry that could not be read yet may know it: not to be published anew.
     pub unsettled: bool,
     /// When its records were last updated, in milliseconds since the epoch, as far as that is known.
@@ -84,7 +112,10 @@ pub struct Projection {
     pub entries: BTreeMap<EntryKey, Entry>,
     /// Sorted, without doubles.
     pub diagnostics: Vec<Diagnostic>,
+    /// What the APIs that are shown are to be asked.
+    pub questions: Questions,
     shown: BTreeSet<Identity>,
+    filtered: BTreeSet<Identity>,
 }
 
 impl Projection {
@@ -92,6 +123,19 @@ impl Projection {
     pub fn shows(&self, origin: &Origin) -> bool {
         self.shown.contains(&Identity::from(origin))
     }
+
+    /// Whether what is made from `origin`'s ids is there, and is no entry because the settings say so.
+    pub fn filters_out(&self, origin: &Origin) -> bool {
+        self.filtered.contains(&Identity::from(origin))
+    }
+}
+
+/// What all sources come to.
+#[derive(Default)]
+struct Drafts {
+    all: Vec<Draft>,
+    /// What the settings say are none.
+    filtered: BTreeSet<Identity>,
 }
 
 /// A draft of an entry: everything but its names.
@@ -100,6 +144,7 @@ struct Draft {
     reconciler: ReconcilerType,
     described: Described,
     server: Option<server::Server>,
+    adapters: Vec<serving::Adapter>,
     card: Option<cards::Found>,
     card_pending: bool,
     unsettled: bool,
@@ -118,13 +163,20 @@ impl Notes<'_> {
         let (subject, problem) = (subject.to_owned(), problem.into());
         self.all.push(Diagnostic { source: self.source.clone(), subject, problem });
     }
+
+    /// One for all of a source: whoever filters knows why.
+    fn add_filtered(&mut self, count: usize, what: &str) {
+        if count > 0 {
+            self.add("INCLUDE, EXCLUDE", format!("{count} {what} left out, as these settings say"));
+        }
+    }
 }
 
 /// Projects `inventory`: the same result for the same inventory, on every run.
 pub fn project(inventory: &Inventory, settings: &ProjectionSettings) -> Projection {
     let mut diagnostics = Vec::new();
-    let matches = matching::match_services(inventory, &mut diagnostics);
-    let mut drafts = Vec::new();
+    let matches = matching::match_services(inventory, settings, &mut diagnostics);
+    let mut drafts = Drafts::default();
     for (source, contents) in &inventory.registries {
         let mut notes = Notes { source, all: &mut diagnostics };
         registered::drafts(source, contents, &matches, settings, &mut notes, &mut drafts);
@@ -133,27 +185,30 @@ pub fn project(inventory: &Inventory, settings: &ProjectionSettings) -> Projecti
         let mut notes = Notes { source, all: &mut diagnostics };
         served::drafts(source, contents, &matches, inventory.unread_registries, settings, &mut notes, &mut drafts);
     }
-    let entries = finish(drafts, inventory, settings, &mut diagnostics);
+    let Drafts { all, filtered } = drafts;
+    let (entries, questions) = finish(all, &filtered, inventory, settings, &mut diagnostics);
     diagnostics.sort();
     diagnostics.dedup();
     let shown = entries.values().map(|entry| Identity::from(&entry.origin)).collect();
-    Projection { entries, diagnostics, shown }
+    Projection { entries, diagnostics, questions, shown, filtered }
 }
 
 /// Names the drafts and makes entries of them.
 fn finish(
     drafts: Vec<Draft>,
+    filtered: &BTreeSet<Identity>,
     inventory: &Inventory,
     settings: &ProjectionSettings,
     diagnostics: &mut Vec<Diagnostic>,
-) -> BTreeMap<EntryKey, Entry> {
+) -> (BTreeMap<EntryKey, Entry>, Questions) {
     let mut wishes: Vec<Wish> = drafts.iter().map(|draft| draft.wish.clone()).collect();
     // What is only remembered takes part in the naming behind the drafts, and is not published anew.
     let drafted: BTreeSet<&Identity> = drafts.iter().map(|draft| &draft.wish.identity).collect();
     let remembered = inventory.remembered.iter().map(Wish::from);
-    wishes.extend(remembered.filter(|wish| !drafted.contains(&wish.identity)));
+    let is_there = |identity: &Identity| drafted.contains(identity) || filtered.contains(identity);
+    wishes.extend(remembered.filter(|wish| !is_there(&wish.identity)));
     let card_keys = cards::keys(drafts.iter().filter_map(|draft| draft.card.as_ref()));
-    let mut entries = BTreeMap::new();
+    let (mut entries, mut all_questions) = (BTreeMap::new(), Questions::new());
     for (draft, naming) in drafts.into_iter().zip(naming::assign(&wishes)) {
         let Some(naming) = naming else {
             diagnostics.push(Diagnostic {
@@ -168,7 +223,13 @@ fn finish(
             Some(Card { key, text: found.text })
         });
         let card_url = card.as_ref().map(|card| cards::url(&settings.location_base, &card.key));
-        let catalog = draft.described.into_catalog(&naming.name, draft.server, card_url);
+        let asked = draft.server.as_ref().and_then(|server| {
+            let questions = questions(server, settings);
+            Some((server.url.as_ref()?.to_string(), questions)).filter(|(_, questions)| !questions.is_empty())
+        });
+        let served = asked.as_ref().and_then(|(url, _)| inventory.served_apis.get(url));
+        let api_pending = asked.is_some() && served.is_none();
+        let catalog = draft.described.into_catalog(&naming, draft.server, &draft.adapters, card_url, served);
         let entry = Entry {
             key: naming.key.clone(),
             origin: draft.wish.into_origin(draft.served_by),
@@ -176,10 +237,20 @@ fn finish(
             catalog,
             card,
             card_pending: draft.card_pending,
+            api_pending,
             unsettled: draft.unsettled,
             last_update: draft.last_update,
         };
         entries.insert(naming.key, entry);
+        if let Some((url, questions)) = asked {
+            all_questions.entry(url).or_default().extend(questions);
+        }
     }
-    entries
+    (entries, all_questions)
+}
+
+/// What a server can be asked, and is to be.
+fn questions(server: &server::Server, settings: &ProjectionSettings) -> BTreeSet<Question> {
+    let applies = |question: &Question| *question == Question::OpenApi || server.lists_models;
+    settings.questions.iter().copied().filter(applies).collect()
 }

@@ -11,6 +11,8 @@
 //!    a preferred key, none of them keeps it: a key never silently begins to mean another model.
 //! 3. **Entity names** follow the same two steps: `<model>-<version>` as Backstage allows it, with the digest behind
 //!    it where names are shared (Backstage compares them without regard to case), too long, or empty.
+//! 4. **Further models** of an entry are called `<entity name>-<model>`, with a digest under the same conditions. They
+//!    come after all entries: what entries are called does not depend on them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,7 +30,7 @@ pub struct Identity {
     pub source: SourceId,
     /// The registered model's id, or the namespace.
     pub parent: String,
-    /// The model version's id, or the InferenceService's name.
+    /// The model version's id, or the service's name ([`crate::inventory::service_id`]).
     pub child: String,
 }
 
@@ -36,6 +38,12 @@ impl Identity {
     /// Hexadecimal digits that stand for this identity.
     fn digest(&self) -> String {
         let parts = [self.source.as_str(), &self.parent, &self.child];
+        Digest::of_parts(parts.map(str::as_bytes)).to_string()
+    }
+
+    /// The same for one of its further models.
+    fn digest_of(&self, model: &str) -> String {
+        let parts = [self.source.as_str(), &self.parent, &self.child, model];
         Digest::of_parts(parts.map(str::as_bytes)).to_string()
     }
 }
@@ -47,8 +55,10 @@ pub struct Wish {
     pub identity: Identity,
     /// The registered model's name, or the namespace.
     pub first: String,
-    /// The model version's name, or the InferenceService's name.
+    /// The model version's name, or the service's name.
     pub second: String,
+    /// What its further models are called, beside the one that has the entry's name.
+    pub further: Vec<String>,
 }
 
 impl From<&Origin> for Identity {
@@ -60,14 +70,19 @@ impl From<&Origin> for Identity {
 
 impl From<&Origin> for Wish {
     fn from(origin: &Origin) -> Self {
-        Self { identity: origin.into(), first: origin.first.clone(), second: origin.second.clone() }
+        Self {
+            identity: origin.into(),
+            first: origin.first.clone(),
+            second: origin.second.clone(),
+            further: Vec::new(),
+        }
     }
 }
 
 impl Wish {
     /// What an entry of that name is made from.
     pub(super) fn into_origin(self, served_by: Option<ServedBy>) -> Origin {
-        let Self { identity: Identity { source, parent, child }, first, second } = self;
+        let Self { identity: Identity { source, parent, child }, first, second, .. } = self;
         Origin { source: source.to_string(), parent, child, first, second, served_by }
     }
 }
@@ -79,6 +94,8 @@ pub struct Naming {
     pub key: EntryKey,
     /// In Backstage.
     pub name: EntityName,
+    /// In Backstage, what its further models are called, by the names they have.
+    pub further: BTreeMap<String, EntityName>,
 }
 
 /// Names every entry; the result is in the order of `wishes`, but does not depend on it.
@@ -88,30 +105,59 @@ pub struct Naming {
 pub fn assign(wishes: &[Wish]) -> Vec<Option<Naming>> {
     let digests: Vec<String> = wishes.iter().map(|wish| wish.identity.digest()).collect();
     let firsts = firsts(wishes);
-    let keys = unique(
-        wishes,
-        &firsts,
-        preferred_key,
-        |wish, length, digest| {
-            let [first, second] = [&wish.first, &wish.second].map(|name| fallback_segment(name));
-            format!("{first}_{second}-{}", &digest[..length])
-        },
-        &digests,
-    );
-    let names = unique(
-        wishes,
-        &firsts,
-        preferred_name,
-        |wish, length, digest| {
-            let base = EntityName::lossy(&full_name(wish)).or_else(|| EntityName::lossy("model"));
-            base.map(|base| base.with_suffix(&digest[..length]).to_string()).unwrap_or_default()
-        },
-        &digests,
-    );
+    let preferred = |of: fn(&Wish) -> Option<String>| -> Vec<Option<String>> {
+        wishes.iter().zip(&firsts).map(|(wish, first)| of(wish).filter(|_| *first)).collect()
+    };
+    let keys = unique(preferred(preferred_key), &firsts, &BTreeSet::new(), |index, length| {
+        let [first, second] = [&wishes[index].first, &wishes[index].second].map(|name| fallback_segment(name));
+        format!("{first}_{second}-{}", &digests[index][..length])
+    });
+    let names = unique(preferred(preferred_name), &firsts, &BTreeSet::new(), |index, length| {
+        with_digest(&full_name(&wishes[index]), &digests[index][..length])
+    });
+    let mut further = further_names(wishes, &names);
     keys.into_iter()
         .zip(names)
-        .map(|(key, name)| Some(Naming { key: key?.parse().ok()?, name: name?.parse().ok()? }))
+        .enumerate()
+        .map(|(index, (key, name))| {
+            let further = further.remove(&index).unwrap_or_default();
+            Some(Naming { key: key?.parse().ok()?, name: name?.parse().ok()?, further })
+        })
         .collect()
+}
+
+/// What the further models of each wish are called, by the wish's index.
+fn further_names(wishes: &[Wish], names: &[Option<String>]) -> BTreeMap<usize, BTreeMap<String, EntityName>> {
+    let mut models: Vec<(usize, &str, &str)> = Vec::new();
+    for (index, (wish, name)) in wishes.iter().zip(names).enumerate() {
+        let Some(name) = name else { continue };
+        let distinct: BTreeSet<&str> = wish.further.iter().map(String::as_str).collect();
+        models.extend(distinct.into_iter().map(|model| (index, name.as_str(), model)));
+    }
+    let preferred = models.iter().map(|(_, entry, model)| {
+        let full = format!("{entry}-{}", model.trim());
+        let whole = model.chars().any(|c| c.is_ascii_alphanumeric()) && full.chars().count() <= MAX_NAME;
+        EntityName::lossy(&full).filter(|_| whole).map(|name| name.to_string())
+    });
+    let digests: Vec<String> =
+        models.iter().map(|(index, _, model)| wishes[*index].identity.digest_of(model)).collect();
+    let taken: BTreeSet<&str> = names.iter().flatten().map(String::as_str).collect();
+    let found = unique(preferred.collect(), &vec![true; models.len()], &taken, |model, length| {
+        let (_, entry, name) = models[model];
+        with_digest(&format!("{entry}-{}", name.trim()), &digests[model][..length])
+    });
+    let mut by_wish: BTreeMap<usize, BTreeMap<String, EntityName>> = BTreeMap::new();
+    for ((index, _, model), name) in models.iter().zip(found) {
+        if let Some(name) = name.and_then(|name| name.parse().ok()) {
+            by_wish.entry(*index).or_default().insert((*model).to_owned(), name);
+        }
+    }
+    by_wish
+}
+
+fn with_digest(full: &str, digest: &str) -> String {
+    let base = EntityName::lossy(full).or_else(|| EntityName::lossy("model"));
+    base.map(|base| base.with_suffix(digest).to_string()).unwrap_or_default()
 }
 
 /// For each wish, whether it is the first of its identity in the identities' own order of names.
@@ -127,30 +173,28 @@ fn firsts(wishes: &[Wish]) -> Vec<bool> {
     wishes.iter().enumerate().map(|(index, wish)| best.get(&wish.identity) == Some(&index)).collect()
 }
 
-/// Gives each wish its preferred text where it is the only one to have it, else one with so many digits of the digest
-/// that it is unique.
+/// Gives each of those that are `present` its preferred text where it is the only one to have it and it is not taken,
+/// else one with so many digits of its digest that it is unique.
 fn unique(
-    wishes: &[Wish],
-    firsts: &[bool],
-    preferred: impl Fn(&Wish) -> Option<String>,
-    with_digest: impl Fn(&Wish, usize, &str) -> String,
-    digests: &[String],
+    preferred: Vec<Option<String>>,
+    present: &[bool],
+    reserved: &BTreeSet<&str>,
+    with_digest: impl Fn(usize, usize) -> String,
 ) -> Vec<Option<String>> {
-    let preferred: Vec<Option<String>> =
-        wishes.iter().zip(firsts).map(|(wish, first)| preferred(wish).filter(|_| *first)).collect();
     let mut wanted: BTreeMap<&str, usize> = BTreeMap::new();
     for text in preferred.iter().flatten() {
         *wanted.entry(text).or_default() += 1;
     }
-    let kept = |index: usize| preferred[index].as_deref().filter(|text| wanted.get(text) == Some(&1));
+    let free = |text: &&str| wanted.get(text) == Some(&1) && !reserved.contains(text);
+    let kept = |index: usize| preferred[index].as_deref().filter(free);
 
-    let mut names: Vec<Option<String>> = (0..wishes.len()).map(|index| kept(index).map(str::to_owned)).collect();
-    let mut open: Vec<usize> = (0..wishes.len()).filter(|index| firsts[*index] && names[*index].is_none()).collect();
+    let mut names: Vec<Option<String>> = (0..present.len()).map(|index| kept(index).map(str::to_owned)).collect();
+    let mut open: Vec<usize> = (0..present.len()).filter(|index| present[*index] && names[*index].is_none()).collect();
     // Eight digits do in practice; more are taken by exactly those that still coincide with something.
     for length in [8, 12, 16, 24, 31] {
-        let taken: BTreeSet<&str> = names.iter().flatten().map(String::as_str).collect();
-        let made: Vec<String> =
-            open.iter().map(|index| with_digest(&wishes[*index], length, &digests[*index])).collect();
+        let taken: BTreeSet<&str> =
+            names.iter().flatten().map(String::as_str).chain(reserved.iter().copied()).collect();
+        let made: Vec<String> = open.iter().map(|index| with_digest(*index, length)).collect();
         let mut count: BTreeMap<&str, usize> = BTreeMap::new();
         for text in &made {
             *count.entry(text).or_default() += 1;
@@ -225,7 +269,16 @@ mod tests {
             identity: Identity { source: SourceId::registry(source), parent: ids.0.into(), child: ids.1.into() },
             first: names.0.into(),
             second: names.1.into(),
+            further: Vec::new(),
         }
+    }
+
+    fn serving(ids: (&str, &str), names: (&str, &str), further: &[&str]) -> Wish {
+        Wish { further: further.iter().map(|name| (*name).to_owned()).collect(), ..wish("r", ids, names) }
+    }
+
+    fn further(naming: &Option<Naming>) -> Vec<String> {
+        naming.iter().flat_map(|naming| naming.further.values()).map(ToString::to_string).collect()
     }
 
     fn named(wishes: &[Wish]) -> Vec<(String, String)> {
@@ -287,21 +340,48 @@ mod tests {
         assert_eq!(keys.len(), 3, "{all:?}");
     }
 
+    #[test]
+    fn further_models_are_called_after_their_entry() {
+        let named = assign(&[serving(("n", "qwen"), ("n", "qwen"), &["legal", "org/Medical"])]);
+        assert_eq!(further(&named[0]), ["n-qwen-legal", "n-qwen-org-medical"]);
+    }
+
+    #[test]
+    fn a_further_model_gives_way_to_an_entry_and_takes_no_name_from_another() {
+        let qwen = serving(("n", "qwen"), ("n", "qwen"), &["legal", "a b", "a-b", "模型", &"x".repeat(70)]);
+        let same = serving(("n", "qwen-a"), ("n", "qwen-a"), &["b"]);
+        let legal = wish("r", ("n", "qwen-legal"), ("n", "qwen-legal"));
+        let named = assign(&[qwen, same, legal]);
+        assert_eq!(named[2].as_ref().unwrap().name.as_str(), "n-qwen-legal");
+        let mut all: Vec<String> = named.iter().flatten().map(|naming| naming.name.to_string()).collect();
+        all.extend(named.iter().flat_map(further));
+        assert_eq!(all.len(), 9, "{all:?}");
+        assert!(all.iter().all(|name| name.len() <= MAX_NAME), "{all:?}");
+        assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), 9, "{all:?}");
+    }
+
     proptest! {
         #[test]
         fn every_entry_gets_its_own_valid_key_and_name_in_any_order(
-            raw in prop::collection::vec((0..3u8, "[a-bA-B_.é-]{0,4}|.{0,90}", "[a-b1._-]{0,3}|.{0,20}"), 1..12),
+            raw in prop::collection::vec(
+                (0..3u8, "[a-bA-B_.é-]{0,4}|.{0,90}", "[a-b1._-]{0,3}|.{0,20}", prop::collection::btree_set("[a-b1._-]{0,3}|.{0,70}", 0..3)),
+                1..12,
+            ),
             rotate in 0..12usize,
         ) {
             let wishes: Vec<Wish> = raw.iter().enumerate()
-                .map(|(index, (source, model, version))| wish(&format!("r{source}"), (&index.to_string(), "1"), (model, version)))
+                .map(|(index, (source, model, version, further))| Wish {
+                    further: further.iter().cloned().collect(),
+                    ..wish(&format!("r{source}"), (&index.to_string(), "1"), (model, version))
+                })
                 .collect();
             let named = assign(&wishes);
             prop_assert!(named.iter().all(Option::is_some));
             let keys: BTreeSet<_> = named.iter().flatten().map(|n| n.key.to_string()).collect();
-            let names: BTreeSet<_> = named.iter().flatten().map(|n| n.name.as_str().to_lowercase()).collect();
+            let names = named.iter().flatten().flat_map(|n| n.further.values().chain([&n.name]));
+            let names: BTreeSet<_> = names.map(|name| name.as_str().to_lowercase()).collect();
             prop_assert_eq!(keys.len(), wishes.len());
-            prop_assert_eq!(names.len(), wishes.len());
+            prop_assert_eq!(names.len(), wishes.iter().map(|wish| wish.further.len() + 1).sum::<usize>());
 
             let mut other = wishes.clone();
             other.rotate_left(rotate % wishes.len());

@@ -8,10 +8,11 @@ use registry_client::properties::Properties;
 use registry_client::records::{ModelArtifact, ModelVersion, RegisteredModel};
 
 use super::described::{Described, FIELDS, Given, Reader};
-use super::matching::{Matches, served_by};
+use super::filter::Subject;
+use super::matching::Matches;
 use super::naming::{Identity, Wish};
-use super::server::Server;
-use super::{Draft, Notes, ProjectionSettings, cards};
+use super::serving::Service;
+use super::{Draft, Drafts, Notes, ProjectionSettings, cards};
 use crate::inventory::{CardRef, RegistryContents, SourceId};
 
 /// Properties whose values alone are tags: their keys say where a model came from and would only be noise.
@@ -33,8 +34,9 @@ pub(super) fn drafts(
     matches: &Matches<'_>,
     settings: &ProjectionSettings,
     notes: &mut Notes<'_>,
-    drafts: &mut Vec<Draft>,
+    drafts: &mut Drafts,
 ) {
+    let mut filtered = 0;
     for problem in &contents.problems {
         notes.add(&problem.subject, format!("left out: {}", problem.reason));
     }
@@ -44,11 +46,34 @@ pub(super) fn drafts(
                 &format!("version `{}` (id {})", version.name, version.id),
                 format!("left out: the registry lists no registered model with id {}", version.registered_model_id),
             ),
-            Some(model) if model.state.is_live() => {
-                drafts.push(draft(source, contents, model, version, matches, settings, notes));
+            Some(model) if !model.state.is_live() => {}
+            Some(model) if settings.filter.admits(&filter_subject(source, contents, model, version)) => {
+                drafts.all.push(draft(source, contents, model, version, matches, settings, notes));
             }
-            Some(_) => {}
+            Some(model) => {
+                filtered += 1;
+                drafts.filtered.insert(identity(source, model, version));
+            }
         }
+    }
+    notes.add_filtered(filtered, "model versions");
+}
+
+fn identity(source: &SourceId, model: &RegisteredModel, version: &ModelVersion) -> Identity {
+    Identity { source: source.clone(), parent: model.id.clone(), child: version.id.clone() }
+}
+
+/// What filters look at: the model by what its registry is called, and by what its entries are remembered under.
+fn filter_subject<'a>(
+    source: &'a SourceId,
+    contents: &'a RegistryContents,
+    model: &'a RegisteredModel,
+    version: &'a ModelVersion,
+) -> Subject<'a> {
+    let registries = contents.registry_name.as_deref().into_iter().chain([source.name()]);
+    Subject {
+        names: registries.map(|registry| format!("{registry}/{}", model.name)).collect(),
+        property: Box::new(|key| version.properties.text(key).or_else(|| model.properties.text(key))),
     }
 }
 
@@ -69,7 +94,7 @@ fn draft(
     let mut reader = Reader { get: &get, subject: &subject, notes };
     let given = Given {
         description: description(model, version),
-        owner: model.owner.clone(),
+        owners: model.owner.clone().into_iter().collect(),
         license: model.license.clone(),
         license_link: model.license_link.clone(),
         artifact: artifact.and_then(|artifact| artifact.uri.clone()),
@@ -86,19 +111,22 @@ fn draft(
     let serving = matches.server_of(source, &version.id);
     let times =
         [model.last_update_time, version.last_update_time, artifact.and_then(|artifact| artifact.last_update_time)];
+    let adapters = serving.map(|(_, service)| service.adapters(&mut reader)).unwrap_or_default();
     Draft {
         wish: Wish {
-            identity: Identity { source: source.clone(), parent: model.id.clone(), child: version.id.clone() },
+            identity: identity(source, model, version),
             first: model.name.clone(),
             second: version.name.clone(),
+            further: adapters.iter().map(|adapter| adapter.name.clone()).collect(),
         },
         reconciler: ReconcilerType::Kubeflow,
         described,
-        server: serving.map(|(_, served)| Server::of(served)),
+        server: serving.map(|(_, service)| Service::server(service)),
+        adapters,
         card,
         card_pending,
         unsettled: false,
-        served_by: serving.map(|(cluster, served)| served_by(cluster, &served.service)),
+        served_by: serving.map(|(cluster, service)| service.served_by(cluster)),
         last_update: times.into_iter().flatten().max(),
     }
 }

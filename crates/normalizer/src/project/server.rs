@@ -1,8 +1,11 @@
-//! What an InferenceService says of the server that runs it: its addresses and whether callers must authenticate.
+//! What a service says of the server that runs it: its addresses, whether callers must authenticate, what it speaks.
 
+use cluster::llm::LlmInferenceService;
 use cluster::owned::{OwnedService, TargetPort};
 use cluster::watch::ObservedInferenceService;
+use model_catalog::entities::{OPENAI, SERVER_TYPE_ANNOTATION};
 use model_catalog::links::WebUrl;
+use model_catalog::names::NonEmpty;
 use url::Url;
 
 /// The address and guard of a model server.
@@ -12,8 +15,14 @@ pub(super) struct Server {
     pub(super) external: Option<WebUrl>,
     /// Reached from inside the cluster.
     pub(super) internal: Option<WebUrl>,
+    /// The address that callers are given.
+    pub(super) url: Option<WebUrl>,
     /// Whether callers must authenticate.
     pub(super) authentication: bool,
+    /// What it is said to speak.
+    pub(super) server_type: Option<NonEmpty>,
+    /// Whether it lists its models as OpenAI's API does.
+    pub(super) lists_models: bool,
 }
 
 /// Newest first: RHOAI 2.x and later set the annotation, earlier ones the label.
@@ -32,17 +41,39 @@ impl Server {
             let known = [served.service.address_url.as_ref(), status_url].into_iter().flatten();
             known.into_iter().find(|url| is_cluster_local(url)).map(ToString::to_string)
         });
+        let external: Option<WebUrl> = external.and_then(|url| link(url.as_str()));
+        let internal: Option<WebUrl> = internal.and_then(|url| link(&url));
+        let server_type = served.service.annotations.get(SERVER_TYPE_ANNOTATION);
+        let server_type = server_type.and_then(|text| NonEmpty::lossy(text));
+        let format = served.service.model.format.as_deref();
         Self {
-            external: external.and_then(|url| url.as_str().trim_end_matches('/').parse().ok()),
-            internal: internal.and_then(|url| url.trim_end_matches('/').parse().ok()),
+            url: external.clone().or_else(|| internal.clone()),
+            external,
+            internal,
             authentication: authentication(served),
+            lists_models: server_type.as_ref().is_some_and(|text| text.as_str() == OPENAI)
+                || format.is_some_and(|format| format.eq_ignore_ascii_case("vllm")),
+            server_type,
         }
     }
 
-    /// The address that callers are given: the external one where there is one.
-    pub(super) fn url(&self) -> Option<&WebUrl> {
-        self.external.as_ref().or(self.internal.as_ref())
+    /// Of language models it is known that they are served as OpenAI serves them.
+    pub(super) fn of_llm(service: &LlmInferenceService) -> Self {
+        let url = service.url();
+        Self {
+            external: url.filter(|url| !is_cluster_local(url)).and_then(|url| link(url.as_str())),
+            internal: service.internal_url().and_then(|url| link(url.as_str())),
+            url: url.and_then(|url| link(url.as_str())),
+            authentication: service.authentication(),
+            server_type: OPENAI.parse().ok(),
+            lists_models: true,
+        }
     }
+}
+
+/// An address as it is shown.
+fn link(url: &str) -> Option<WebUrl> {
+    url.trim_end_matches('/').parse().ok()
 }
 
 fn authentication(served: &ObservedInferenceService) -> bool {

@@ -204,15 +204,43 @@ fn service() -> impl Strategy<Value = Value> {
     )
 }
 
+/// A language model with adapters, in the same namespaces and of the same names as other services.
+fn llm_service() -> impl Strategy<Value = Value> {
+    let adapters = prop::collection::vec((text(), url()), 0..3).prop_map(|adapters| {
+        adapters.into_iter().map(|(name, uri)| json!({"name": name, "uri": uri})).collect::<Vec<_>>()
+    });
+    let addresses = prop::sample::select(vec!["gateway-external", "gateway-internal", "internal"]);
+    ("[a-b]", service_name(), labels(), text(), adapters, addresses, url(), url()).prop_map(
+        |(namespace, name, labels, model, adapters, address, url, status)| {
+            json!({
+                "apiVersion": "serving.kserve.io/v1alpha2", "kind": "LLMInferenceService",
+                "metadata": {"namespace": namespace, "name": name, "labels": map(labels)},
+                "spec": {"model": {"name": model, "uri": url, "lora": {"adapters": adapters}}},
+                "status": {
+                    "url": status, "addresses": [{"name": address, "url": url}],
+                    "conditions": [{"type": "Ready", "status": "True"}],
+                },
+            })
+        },
+    )
+}
+
 /// Services, each with one predictor Service or none; no two of one namespace and name, as in a cluster.
 fn cluster() -> impl Strategy<Value = Value> {
     let port = prop::option::of((any::<bool>(), 1..9000u16, 1..9000u16));
-    prop::collection::vec((service(), port), 0..5).prop_map(|services| {
+    let services = prop::collection::vec((service(), port), 0..5);
+    (services, prop::collection::vec(llm_service(), 0..3)).prop_map(|(services, llm_services)| {
         let mut seen = BTreeSet::new();
         let mut objects = Vec::new();
+        for service in llm_services {
+            let metadata = &service["metadata"];
+            if seen.insert((metadata["namespace"].to_string(), metadata["name"].to_string(), "llm")) {
+                objects.push(service);
+            }
+        }
         for (service, port) in services {
             let metadata = service["metadata"].clone();
-            if !seen.insert((metadata["namespace"].to_string(), metadata["name"].to_string())) {
+            if !seen.insert((metadata["namespace"].to_string(), metadata["name"].to_string(), "any")) {
                 continue;
             }
             objects.push(service);
@@ -253,7 +281,9 @@ fn turned(value: &Value, by: usize) -> Value {
             items.into()
         }
         Value::Object(fields) => {
-            fields.iter().map(|(key, value)| (key.clone(), turned(value, by))).collect::<Map<_, _>>().into()
+            // The order of adapters is their service's own: two that have one name are told apart by it.
+            let turn = |key: &str, value: &Value| if key == "adapters" { value.clone() } else { turned(value, by) };
+            fields.iter().map(|(key, value)| (key.clone(), turn(key, value))).collect::<Map<_, _>>().into()
         }
         other => other.clone(),
     }

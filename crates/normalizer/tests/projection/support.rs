@@ -1,11 +1,13 @@
 //! Builds an inventory from what is on the wire, and shows what the projection makes of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model_catalog::render::{Format, render};
 use normalizer::inventory::{CardRef, Inventory, RecordProblem, RegistryContents, SourceId};
 use normalizer::observe::manifests;
+use normalizer::project::filter::Filter;
+use normalizer::project::owners::Owners;
 use normalizer::project::{Entry, Projection, ProjectionSettings, project};
 use registry_client::records::{ModelArtifact, Record};
 use serde::Deserialize as _;
@@ -16,6 +18,10 @@ pub(crate) fn settings() -> ProjectionSettings {
         default_owner: "rhdh-rhoai-bridge".parse().unwrap(),
         default_lifecycle: "development".parse().unwrap(),
         location_base: "http://location.example.com:9090".parse().unwrap(),
+        filter: Filter::default(),
+        owners: Owners::default(),
+        emit: BTreeSet::new(),
+        questions: BTreeSet::new(),
     }
 }
 
@@ -151,6 +157,20 @@ pub(crate) fn ready_service(namespace: &str, name: &str, labels: &Value, annotat
         "spec": {"predictor": {"model": {"modelFormat": {"name": "onnx"}, "storageUri": "s3://bucket/model"}}},
         "status": {
             "url": format!("https://{name}-{namespace}.apps.example.com"),
+            "conditions": [{"type": "Ready", "status": "True"}],
+        },
+    })
+}
+
+/// An LLMInferenceService that is ready, behind the external gateway.
+pub(crate) fn ready_llm(namespace: &str, name: &str, model: &Value, annotations: &Value) -> Value {
+    json!({
+        "apiVersion": "serving.kserve.io/v1alpha2",
+        "kind": "LLMInferenceService",
+        "metadata": {"namespace": namespace, "name": name, "annotations": annotations},
+        "spec": {"model": model},
+        "status": {
+            "addresses": [{"name": "gateway-external", "url": format!("https://gateway.example.com/{namespace}/{name}")}],
             "conditions": [{"type": "Ready", "status": "True"}],
         },
     })

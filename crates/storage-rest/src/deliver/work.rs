@@ -99,8 +99,9 @@ impl Work {
 
     /// How many keys are not settled.
     pub(super) fn len(&self) -> usize {
-        let queued_only = self.queue.difference(&self.under_way).count();
-        queued_only + self.under_way.len() + self.waiting.len()
+        // Few are under way and many may be queued, and this is asked with every step.
+        let counted_twice = self.under_way.iter().filter(|key| self.queue.contains(*key)).count();
+        self.queue.len() - counted_twice + self.under_way.len() + self.waiting.len()
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod codec;
 pub mod config_map;
+mod group;
 pub mod sqlite;
 
 use async_trait::async_trait;
@@ -209,7 +210,7 @@ pub trait Store: Send + Sync {
 }
 
 /// A store did not do what it was asked.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 pub enum StoreError {
     /// It cannot be reached, or is not well; later it may be.
     #[error("{store} can't be used at the moment: {reason}")]
@@ -274,6 +275,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whoever wrote for several was cancelled, so nobody knows what came of it.
+    fn given_up(store: String) -> Self {
+        Self::Unavailable { store, reason: "the write was given up".to_owned() }
+    }
+
     /// Whether the same request may succeed later without anyone doing anything about it.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::Conflict { .. })

@@ -1,7 +1,8 @@
 //! Entries in an SQLite file: for one machine, without a cluster.
 //!
 //! The journal is a write-ahead log that is synced with every commit, so a write that was answered survives the loss
-//! of power. Writes go through one connection, reads through their own.
+//! of power. Writes go through one connection, reads through their own. What syncing costs is shared: upserts that come
+//! while another is being committed are committed together.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{FromRow, Row, SqliteConnection};
 
+use super::group::Group;
 use super::{Identity, ImportedLocation, IndexEntry, Outcome, Store, StoreError, StoredEntry};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -25,7 +27,10 @@ pub struct SqliteStore {
     path: PathBuf,
     writer: SqlitePool,
     readers: SqlitePool,
+    upserts: Group<Upsert, Result<Outcome, StoreError>>,
 }
+
+type Upsert = (EntryKey, StoredEntry);
 
 impl SqliteStore {
     /// Opens the file, which is created when it is missing (its directory is not).
@@ -44,7 +49,7 @@ impl SqliteStore {
             .map_err(|error| settings(format!("{error} (the setting is --sqlite-path / SQLITE_PATH)")))?;
         MIGRATIONS.run(&writer).await.map_err(|error| settings(error.to_string()))?;
         let readers = pool(READERS).connect_lazy_with(options);
-        Ok(Self { path: path.to_owned(), writer, readers })
+        Ok(Self { path: path.to_owned(), writer, readers, upserts: Group::default() })
     }
 
     /// Closes the file, with nothing left in its write-ahead log.
@@ -61,24 +66,36 @@ impl SqliteStore {
         StoreError::Corrupt { store: self.describe(), key: key.clone(), reason: error.to_string() }
     }
 
-    async fn upsert_row(&self, key: &EntryKey, entry: StoredEntry) -> Result<Outcome, sqlx::Error> {
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let stored: Option<Identity> =
-            sqlx::query_as("SELECT digest, reconciler_type, origin FROM entries WHERE entry_key = ?")
-                .bind(key.as_str())
-                .fetch_optional(&mut *transaction)
-                .await?;
-        let (outcome, entry) = match &stored {
-            None => (Outcome::Created, entry),
-            Some(stored) => (Outcome::Updated, entry.over(stored)),
-        };
-        let identity = entry.identity();
-        if stored.as_ref() == Some(&identity) {
-            return Ok(Outcome::Unchanged);
+    /// Writes all of a group in one transaction. Where that fails for what may be one entry's fault, each is written
+    /// alone.
+    async fn upsert_all(&self, upserts: Vec<Upsert>) -> Vec<Result<Outcome, StoreError>> {
+        match self.upsert_rows(&upserts).await {
+            Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+            Err(error) if upserts.len() == 1 || is_busy(&error) => {
+                upserts.iter().map(|_| Err(self.failed(&error))).collect()
+            }
+            Err(_) => {
+                let mut results = Vec::with_capacity(upserts.len());
+                for upsert in &upserts {
+                    let result = self.upsert_rows(std::slice::from_ref(upsert)).await;
+                    let outcome = result.map(|outcomes| outcomes.first().copied().unwrap_or(Outcome::Unchanged));
+                    results.push(outcome.map_err(|error| self.failed(&error)));
+                }
+                results
+            }
         }
-        write_row(&mut transaction, key, &entry, &identity).await?;
-        transaction.commit().await?;
-        Ok(outcome)
+    }
+
+    async fn upsert_rows(&self, upserts: &[Upsert]) -> Result<Vec<Outcome>, sqlx::Error> {
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let mut outcomes = Vec::with_capacity(upserts.len());
+        for (key, entry) in upserts {
+            outcomes.push(upsert_row(&mut transaction, key, entry).await?);
+        }
+        if outcomes.iter().any(|outcome| *outcome != Outcome::Unchanged) {
+            transaction.commit().await?;
+        }
+        Ok(outcomes)
     }
 
     async fn remove_rows(&self, keys: &[EntryKey]) -> Result<(), sqlx::Error> {
@@ -93,13 +110,45 @@ impl SqliteStore {
     }
 }
 
+async fn upsert_row(
+    connection: &mut SqliteConnection,
+    key: &EntryKey,
+    entry: &StoredEntry,
+) -> Result<Outcome, sqlx::Error> {
+    let stored: Option<Identity> =
+        sqlx::query_as("SELECT digest, reconciler_type, origin FROM entries WHERE entry_key = ?")
+            .bind(key.as_str())
+            .fetch_optional(&mut *connection)
+            .await?;
+    let (outcome, origin) = match &stored {
+        None => (Outcome::Created, entry.origin.as_ref()),
+        Some(stored) => (Outcome::Updated, entry.origin.as_ref().or(stored.origin.as_ref())),
+    };
+    let identity = Identity { origin: origin.cloned(), ..entry.identity() };
+    if stored.as_ref() == Some(&identity) {
+        return Ok(Outcome::Unchanged);
+    }
+    write_row(connection, key, entry, &identity).await?;
+    Ok(outcome)
+}
+
+/// Whether somebody else holds the file, which is no fault of what was to be written.
+fn is_busy(error: &sqlx::Error) -> bool {
+    const SQLITE_BUSY: &str = "5";
+    match error {
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
+        sqlx::Error::Database(error) => error.code().as_deref() == Some(SQLITE_BUSY),
+        _ => false,
+    }
+}
+
 async fn write_row(
     connection: &mut SqliteConnection,
     key: &EntryKey,
     entry: &StoredEntry,
     identity: &Identity,
 ) -> Result<(), sqlx::Error> {
-    let origin = entry.origin.as_ref().map(serde_json::to_string).transpose();
+    let origin = identity.origin.as_ref().map(serde_json::to_string).transpose();
     sqlx::query(
         "INSERT INTO entries \
          (entry_key, digest, reconciler_type, last_update, origin, model_card_key, body, model_card) \
@@ -223,7 +272,8 @@ impl Store for SqliteStore {
     }
 
     async fn upsert(&self, key: &EntryKey, entry: StoredEntry) -> Result<Outcome, StoreError> {
-        self.upsert_row(key, entry).await.map_err(|error| self.failed(&error))
+        let written = self.upserts.write((key.clone(), entry), |upserts| self.upsert_all(upserts)).await;
+        written.unwrap_or_else(|| Err(StoreError::given_up(self.describe())))
     }
 
     async fn remove(&self, keys: &[EntryKey]) -> Result<(), StoreError> {

@@ -1,12 +1,13 @@
 //! What a ConfigMap has to stand: a Go bridge's legacy, others who write, an API that is not well.
 
 use bridge_api::StorageBody;
+use futures::future::join_all;
 use serde_json::{Value, json};
 use storage_rest::store::config_map::{CONFIG_MAP_NAME, ConfigMapStore};
 use storage_rest::store::{Outcome, Store, StoreError, StoredEntry};
 use testkit::kube::{Fault, RecordedRequest};
 
-use crate::beds::{ConfigMapBed, NAMESPACE, QUICK};
+use crate::beds::{Bed, ConfigMapBed, NAMESPACE, QUICK};
 use crate::suite::{entry, key, location};
 
 const GO_WRITTEN: [(&str, &str); 2] = [
@@ -133,6 +134,55 @@ async fn many_writers_lose_nothing() {
         task.await.unwrap();
     }
     assert_eq!(bed.store().await.index().await.unwrap().len(), 40);
+}
+
+#[tokio::test]
+async fn a_thousand_upserts_at_once_are_a_few_writes() {
+    let bed = ConfigMapBed::new().await;
+    let store = bed.store().await;
+    let before = bed.writes().unwrap();
+    let keys: Vec<_> = (0..1_000).map(|number| key(&format!("m{number}_1"))).collect();
+    let outcomes = join_all(keys.iter().map(|key| store.upsert(key, entry("x")))).await;
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Ok(Outcome::Created))));
+    assert!(bed.writes().unwrap() - before <= 60, "{} writes", bed.writes().unwrap() - before);
+    join_all(keys.iter().map(|key| store.set_location(key, Some(location("a"))))).await;
+    assert!(bed.writes().unwrap() - before <= 120, "{} writes", bed.writes().unwrap() - before);
+    let index = bed.store().await.index().await.unwrap();
+    assert!(index.len() == 1_000 && index.iter().all(|entry| entry.location == Some(location("a"))));
+}
+
+#[tokio::test]
+async fn what_fails_in_a_shared_write_fails_alone() {
+    let bed = ConfigMapBed::new().await;
+    let store = bed.store().await;
+    edit(&bed, |object| object["binaryData"] = json!({ "broken_entry": "AAEC" }));
+    let big = StoredEntry { body: vec![b'x'; 2 << 20], ..entry("") };
+    let (broken, a, b, a_1, b_1, c_1) =
+        (key("broken_entry"), entry("a"), entry("b"), key("a_1"), key("b_1"), key("c_1"));
+    let (first, refused, located, second) = tokio::join!(
+        store.upsert(&a_1, a),
+        store.upsert(&c_1, big),
+        store.set_location(&broken, Some(location("a"))),
+        store.upsert(&b_1, b),
+    );
+    assert_eq!((first.unwrap(), second.unwrap()), (Outcome::Created, Outcome::Created));
+    assert!(matches!(&refused, Err(StoreError::TooLarge { key, .. }) if *key == c_1), "{refused:?}");
+    assert!(matches!(located, Err(StoreError::Corrupt { .. })), "{located:?}");
+    assert_eq!(store.index().await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_shared_write_that_fails_fails_for_all_and_later_ones_go_on() {
+    let bed = ConfigMapBed::new().await;
+    let store = bed.store().await;
+    let keys: Vec<_> = (0..20).map(|number| key(&format!("m{number}_1"))).collect();
+    let down = bed.api.fail_while(is_patch, Fault::Status(500));
+    let failed = join_all(keys.iter().map(|key| store.upsert(key, entry("x")))).await;
+    assert!(failed.iter().all(|result| matches!(result, Err(error) if error.is_retryable())), "{failed:?}");
+    drop(down);
+    let stored = join_all(keys.iter().map(|key| store.upsert(key, entry("x")))).await;
+    assert!(stored.iter().all(Result::is_ok), "{stored:?}");
+    assert_eq!(bed.store().await.index().await.unwrap().len(), 20);
 }
 
 #[tokio::test]

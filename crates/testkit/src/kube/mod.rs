@@ -33,6 +33,7 @@ mod write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -47,6 +48,9 @@ pub use rbac::User;
 use failure::Failure;
 use server::{Shared, serve};
 use store::Message;
+
+/// How long a port that was in use a moment ago may take to be free again.
+const REBIND_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The bearer token of the administrator, whom nothing is forbidden.
 pub const ADMIN_TOKEN: &str = "testkit-admin-token";
@@ -97,15 +101,28 @@ impl KubeApi {
     /// whose caches start empty, a watch cannot go on from a resource version older than the newest change.
     ///
     /// # Panics
-    /// When somebody else took the port meanwhile.
+    /// When somebody else took the port meanwhile, and keeps it.
     pub async fn restart(&self) {
         self.stop().await;
-        let listener = TcpListener::bind(self.address)
-            .await
-            .unwrap_or_else(|problem| panic!("{} cannot be bound again: {problem}", self.address));
+        let listener = self.bind_again().await;
         self.shared.state().forget_history();
         let task = tokio::spawn(serve(listener, Arc::clone(&self.shared)));
         *self.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+    }
+
+    /// A client that keeps trying may have taken the port for its own end of a connection: that passes.
+    async fn bind_again(&self) -> TcpListener {
+        let end = tokio::time::Instant::now() + REBIND_DEADLINE;
+        loop {
+            match TcpListener::bind(self.address).await {
+                Ok(listener) => return listener,
+                Err(problem) => {
+                    let is_over = tokio::time::Instant::now() > end;
+                    assert!(!is_over, "{} cannot be bound again: {problem}", self.address);
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            }
+        }
     }
 
     /// Holds back every answer and every watch event until `resume`; requests are still recorded.

@@ -1,5 +1,8 @@
 //! Entries in a ConfigMap, as the Go bridge keeps them: `binaryData[key]` of `bac-import-model` is a StorageBody as
 //! JSON. What a Go bridge left is carried on; whatever else is in the ConfigMap is left alone.
+//!
+//! A write of the Kubernetes API is dear, so edits of entries that come while one is under way share the next one. Each
+//! is answered when its own is durable, and one that can't be done fails alone.
 
 mod object;
 
@@ -8,8 +11,9 @@ use bridge_api::EntryKey;
 use kube::Client;
 
 use super::codec::{self, Decoded};
+use super::group::Group;
 use super::{ImportedLocation, IndexEntry, Outcome, Store, StoreError, StoredEntry};
-use object::{Change, ConfigMapObject, Snapshot};
+use object::{Change, ConfigMapObject, Draft, Snapshot};
 
 pub use object::Retries;
 
@@ -19,7 +23,25 @@ pub const CONFIG_MAP_NAME: &str = "bac-import-model";
 /// Keeps entries in the ConfigMap of one namespace.
 pub struct ConfigMapStore {
     object: ConfigMapObject,
+    edits: Group<Edit, Result<Outcome, StoreError>>,
     reported: std::sync::Mutex<Vec<String>>,
+}
+
+/// What is to be done to one entry.
+#[derive(Debug, Clone)]
+enum Edit {
+    Upsert(EntryKey, Box<StoredEntry>),
+    Locate(EntryKey, Option<ImportedLocation>),
+}
+
+impl Edit {
+    fn describe(edits: &[Self]) -> String {
+        match edits {
+            [Self::Upsert(key, _)] => format!("entry {key}"),
+            [Self::Locate(key, _)] => format!("the location of {key}"),
+            several => format!("{} entries", several.len()),
+        }
+    }
 }
 
 impl ConfigMapStore {
@@ -27,7 +49,7 @@ impl ConfigMapStore {
     pub async fn open(client: Client, namespace: &str, retries: Retries) -> Result<Self, StoreError> {
         let object = ConfigMapObject::new(client, namespace, CONFIG_MAP_NAME, retries);
         object.ensure_exists().await?;
-        Ok(Self { object, reported: std::sync::Mutex::default() })
+        Ok(Self { object, edits: Group::default(), reported: std::sync::Mutex::default() })
     }
 
     fn decode(&self, key: &EntryKey, bytes: &[u8]) -> Result<Decoded, StoreError> {
@@ -54,6 +76,49 @@ impl ConfigMapStore {
         *reported = corrupt;
     }
 
+    async fn edit(&self, edit: Edit) -> Result<Outcome, StoreError> {
+        let done = self.edits.write(edit, |edits| self.edit_all(edits)).await;
+        done.unwrap_or_else(|| Err(StoreError::given_up(self.describe())))
+    }
+
+    /// Does all edits of a group with one write. When the API finds that too large, each is done alone.
+    async fn edit_all(&self, edits: Vec<Edit>) -> Vec<Result<Outcome, StoreError>> {
+        match self.write_edits(&edits).await {
+            Ok(results) => results,
+            Err(StoreError::TooLarge { .. }) if edits.len() > 1 => {
+                let mut results = Vec::with_capacity(edits.len());
+                for edit in &edits {
+                    results.extend(self.write_edits(std::slice::from_ref(edit)).await.unwrap_or_else(|e| vec![Err(e)]));
+                }
+                results
+            }
+            Err(error) => edits.iter().map(|_| Err(error.clone())).collect(),
+        }
+    }
+
+    async fn write_edits(&self, edits: &[Edit]) -> Result<Vec<Result<Outcome, StoreError>>, StoreError> {
+        // What an attempt whose answer was lost has done, perhaps: the entry may then be there by our own hand.
+        let mut tried: Vec<Option<Outcome>> = vec![None; edits.len()];
+        let plan = |draft: &mut Draft| {
+            let plan_one = |(edit, tried): (&Edit, &mut Option<Outcome>)| {
+                let (outcome, change) = self.plan(draft.state(), edit)?;
+                let Some(change) = change else { return Ok(tried.unwrap_or(outcome)) };
+                draft.add(change)?;
+                *tried = Some(outcome);
+                Ok(outcome)
+            };
+            Ok(edits.iter().zip(&mut tried).map(plan_one).collect())
+        };
+        self.object.write(&Edit::describe(edits), plan).await
+    }
+
+    fn plan(&self, snapshot: &Snapshot, edit: &Edit) -> Result<(Outcome, Option<Change>), StoreError> {
+        match edit {
+            Edit::Upsert(key, entry) => self.plan_upsert(snapshot, key, entry),
+            Edit::Locate(key, location) => self.plan_location(snapshot, key, location.as_ref()),
+        }
+    }
+
     /// The write that makes `snapshot` hold `entry`, or none when it does.
     fn plan_upsert(
         &self,
@@ -77,6 +142,22 @@ impl ConfigMapStore {
             // What can't be read is replaced: the entry is on its way in.
             Err(_) => Decoded { entry: entry.clone(), foreign: serde_json::Map::new() },
         };
+        let bytes = self.encode(key, decoded)?;
+        Ok((Outcome::Updated, Some(Change::put(key.clone(), bytes))))
+    }
+
+    fn plan_location(
+        &self,
+        snapshot: &Snapshot,
+        key: &EntryKey,
+        location: Option<&ImportedLocation>,
+    ) -> Result<(Outcome, Option<Change>), StoreError> {
+        let Some(bytes) = snapshot.value(key) else { return Ok((Outcome::Unchanged, None)) };
+        let mut decoded = self.decode(key, bytes)?;
+        if decoded.entry.location.as_ref() == location {
+            return Ok((Outcome::Unchanged, None));
+        }
+        decoded.entry.location = location.cloned();
         let bytes = self.encode(key, decoded)?;
         Ok((Outcome::Updated, Some(Change::put(key.clone(), bytes))))
     }
@@ -112,41 +193,19 @@ impl Store for ConfigMapStore {
     }
 
     async fn upsert(&self, key: &EntryKey, entry: StoredEntry) -> Result<Outcome, StoreError> {
-        let mut written = None;
-        let outcome = self
-            .object
-            .write(&format!("entry {key}"), |snapshot| {
-                let (outcome, change) = self.plan_upsert(snapshot, key, &entry)?;
-                if change.is_none() {
-                    // After an attempt whose answer was lost the entry may be there by our own hand.
-                    return Ok((written.unwrap_or(outcome), None));
-                }
-                written = Some(outcome);
-                Ok((outcome, change))
-            })
-            .await?;
-        Ok(outcome)
+        self.edit(Edit::Upsert(key.clone(), Box::new(entry))).await
     }
 
     async fn remove(&self, keys: &[EntryKey]) -> Result<(), StoreError> {
-        let plan = |snapshot: &Snapshot| {
-            let present: Vec<EntryKey> = keys.iter().filter(|key| snapshot.value(key).is_some()).cloned().collect();
-            Ok(((), (!present.is_empty()).then(|| Change::remove(present))))
+        let plan = |draft: &mut Draft| {
+            let present: Vec<EntryKey> =
+                keys.iter().filter(|key| draft.state().value(key).is_some()).cloned().collect();
+            draft.add(Change::remove(present))
         };
         self.object.write(&format!("the removal of {} entries", keys.len()), plan).await
     }
 
     async fn set_location(&self, key: &EntryKey, location: Option<ImportedLocation>) -> Result<(), StoreError> {
-        let plan = |snapshot: &Snapshot| {
-            let Some(bytes) = snapshot.value(key) else { return Ok(((), None)) };
-            let mut decoded = self.decode(key, bytes)?;
-            if decoded.entry.location == location {
-                return Ok(((), None));
-            }
-            decoded.entry.location.clone_from(&location);
-            let bytes = self.encode(key, decoded)?;
-            Ok(((), Some(Change::put(key.clone(), bytes))))
-        };
-        self.object.write(&format!("the location of {key}"), plan).await
+        self.edit(Edit::Locate(key.clone(), location)).await.map(|_| ())
     }
 }

@@ -111,16 +111,46 @@ impl Snapshot {
     fn size(&self) -> usize {
         self.other_bytes + self.values.values().map(|bytes| bytes.len()).sum::<usize>()
     }
+}
 
-    fn after(&self, change: &Change, version: Option<String>, as_of: Instant) -> Self {
-        let mut next = Self { version, as_of, ..self.clone() };
-        for (key, value) in &change.values {
-            match value {
-                Some(bytes) => next.values.insert(key.clone(), Arc::clone(bytes)),
-                None => next.values.remove(key),
-            };
+/// A change in the making, and the state that it will lead to.
+pub(super) struct Draft {
+    state: Snapshot,
+    size: usize,
+    change: Change,
+    store: String,
+}
+
+impl Draft {
+    fn of(snapshot: &Snapshot, store: String) -> Self {
+        Self { state: snapshot.clone(), size: snapshot.size(), change: Change::default(), store }
+    }
+
+    /// What the ConfigMap will hold.
+    pub(super) fn state(&self) -> &Snapshot {
+        &self.state
+    }
+
+    /// Makes a change part of it, unless the ConfigMap has no room for that. What makes it smaller is always taken.
+    pub(super) fn add(&mut self, change: Change) -> Result<(), StoreError> {
+        let size_of = |value: Option<&Arc<[u8]>>| value.map_or(0, |bytes| bytes.len());
+        let replaced: usize = change.values.keys().map(|key| size_of(self.state.values.get(key))).sum();
+        let added: usize = change.values.values().map(|value| size_of(value.as_ref())).sum();
+        if self.size - replaced + added > LIMIT
+            && added > replaced
+            && let Some(error) = change.too_large(&self.store)
+        {
+            return Err(error);
         }
-        next
+        self.size = self.size - replaced + added;
+        for (key, value) in change.values {
+            match &value {
+                Some(bytes) => self.state.values.insert(key.clone(), Arc::clone(bytes)),
+                None => self.state.values.remove(&key),
+            };
+            self.change.values.insert(key, value);
+        }
+        Ok(())
     }
 }
 
@@ -139,9 +169,14 @@ impl Change {
         Self { values: keys.into_iter().map(|key| (key, None)).collect() }
     }
 
-    fn largest(&self) -> Option<(&EntryKey, usize)> {
+    fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    fn too_large(&self, store: &str) -> Option<StoreError> {
         let puts = self.values.iter().filter_map(|(key, value)| Some((key, value.as_ref()?.len())));
-        puts.max_by_key(|(_, size)| *size)
+        let (key, size) = puts.max_by_key(|(_, size)| *size)?;
+        Some(StoreError::TooLarge { store: store.to_owned(), key: key.clone(), size, limit: LIMIT })
     }
 
     fn as_json(&self) -> Value {
@@ -201,7 +236,7 @@ impl ConfigMapObject {
         let _gate = self.gate.lock().await;
         let mut patience = self.patience(self.retries.attempts);
         loop {
-            match self.create(&snapshot, &Change::default()).await {
+            match self.create(Draft::of(&snapshot, self.describe())).await {
                 Ok(()) => {
                     tracing::info!("created {}", self.describe());
                     return Ok(());
@@ -228,7 +263,7 @@ impl ConfigMapObject {
     pub(super) async fn write<T>(
         &self,
         what: &str,
-        mut plan: impl FnMut(&Snapshot) -> Result<(T, Option<Change>), StoreError>,
+        mut plan: impl FnMut(&mut Draft) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let gate = self.gate.lock().await;
         let mut failures = self.patience(self.retries.attempts);
@@ -237,10 +272,13 @@ impl ConfigMapObject {
         loop {
             attempts += 1;
             let snapshot = self.snapshot_for_write(&gate).await?;
-            let (result, change) = plan(&snapshot)?;
-            let Some(change) = change else { return Ok(result) };
-            self.check_size(&snapshot, &change)?;
-            let error = match self.submit(&snapshot, &change).await {
+            let mut draft = Draft::of(&snapshot, self.describe());
+            let result = plan(&mut draft)?;
+            if draft.change.is_empty() {
+                return Ok(result);
+            }
+            let too_large = draft.change.too_large(&draft.store);
+            let error = match self.submit(draft).await {
                 Ok(()) => return Ok(result),
                 Err(error) => error,
             };
@@ -252,7 +290,7 @@ impl ConfigMapObject {
                     conflicts.wait_after(StoreError::Conflict { store, what, attempts }).await?;
                 }
                 kube::Error::Api(status) if is_too_large(&status) => {
-                    return Err(self.too_large(&change).unwrap_or_else(|| self.refused("patch", &status)));
+                    return Err(too_large.unwrap_or_else(|| self.refused("patch", &status)));
                 }
                 other => failures.wait_after(self.failure("patch", &other)).await?,
             }
@@ -300,42 +338,28 @@ impl ConfigMapObject {
         Patience { waits }
     }
 
-    async fn submit(&self, snapshot: &Snapshot, change: &Change) -> Result<(), kube::Error> {
-        let Some(version) = &snapshot.version else { return self.create(snapshot, change).await };
-        let patch = json!({ "metadata": { "resourceVersion": version }, "binaryData": change.as_json() });
+    async fn submit(&self, draft: Draft) -> Result<(), kube::Error> {
+        let Some(version) = &draft.state.version else { return self.create(draft).await };
+        let patch = json!({ "metadata": { "resourceVersion": version }, "binaryData": draft.change.as_json() });
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let as_of = Instant::now();
         let written = bounded(self.api.patch_metadata(&self.name, &params, &Patch::Merge(&patch))).await?;
-        self.remember(snapshot.after(change, written.metadata.resource_version, as_of));
+        self.remember(Snapshot { version: written.metadata.resource_version, as_of, ..draft.state });
         Ok(())
     }
 
-    async fn create(&self, snapshot: &Snapshot, change: &Change) -> Result<(), kube::Error> {
+    async fn create(&self, draft: Draft) -> Result<(), kube::Error> {
         let labels = BTreeMap::from([("app.kubernetes.io/managed-by".to_owned(), "model-catalog-bridge".to_owned())]);
         let config_map = ConfigMap {
             metadata: ObjectMeta { name: Some(self.name.clone()), labels: Some(labels), ..ObjectMeta::default() },
-            binary_data: Some(change.as_binary_data()).filter(|data| !data.is_empty()),
+            binary_data: Some(draft.change.as_binary_data()).filter(|data| !data.is_empty()),
             ..ConfigMap::default()
         };
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let as_of = Instant::now();
         let written = bounded(self.api.create(&params, &config_map)).await?;
-        self.remember(snapshot.after(change, written.metadata.resource_version, as_of));
+        self.remember(Snapshot { version: written.metadata.resource_version, as_of, ..draft.state });
         Ok(())
-    }
-
-    fn check_size(&self, snapshot: &Snapshot, change: &Change) -> Result<(), StoreError> {
-        let before = snapshot.size();
-        let after = snapshot.after(change, None, snapshot.as_of).size();
-        match self.too_large(change) {
-            Some(error) if after > LIMIT && after > before => Err(error),
-            _ => Ok(()),
-        }
-    }
-
-    fn too_large(&self, change: &Change) -> Option<StoreError> {
-        let (key, size) = change.largest()?;
-        Some(StoreError::TooLarge { store: self.describe(), key: key.clone(), size, limit: LIMIT })
     }
 
     fn failure(&self, verb: &'static str, error: &kube::Error) -> StoreError {
