@@ -27,6 +27,13 @@ test: ## Run all tests
 	$(CARGO) build --quiet --bins
 	$(CARGO) test --workspace --all-features
 
+# Where the binaries are found that are measured: beside the benchmark.
+.PHONY: bench
+bench: ## Measure what the bridge costs, and print one table
+	$(CARGO) build --quiet --workspace --profile measured --bins --bench projection --bench pipeline
+	$(CARGO) bench --quiet --workspace --profile measured --bench projection >&2
+	$(CARGO) bench --quiet --workspace --profile measured --bench pipeline
+
 .PHONY: lint
 lint: lint-format lint-clippy lint-generated ## Everything that CI holds against a change
 

@@ -22,7 +22,7 @@ enum Command {
     /// Run the bridge on sample data: a sample registry and all three services in this process; no cluster, no account
     Demo(demo::DemoArgs),
     /// Run the three services in this process against real settings
-    Up(up::UpArgs),
+    Up(Box<up::UpArgs>),
     /// Print what would be published, and what could not be; sends nothing
     Render(render::RenderArgs),
     /// Print every setting of the services as Markdown
@@ -34,7 +34,7 @@ async fn main() -> anyhow::Result<()> {
     let cli: Cli = service::settings::parse();
     match cli.command {
         Command::Demo(args) => demo::run(args).await,
-        Command::Up(args) => up::run(args).await,
+        Command::Up(args) => up::run(*args).await,
         Command::Render(args) => render::run(args).await,
         Command::Reference => {
             reference::print();

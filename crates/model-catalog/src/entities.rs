@@ -150,7 +150,7 @@ fn api_entity(api: &Api, server: &ModelServer) -> Entity {
 pub const OWNER_ANNOTATION: &str = "rhdh.modelcatalog.io/owner";
 /// The annotation with the name under which people, tools and the model's server know the model.
 pub const MODEL_NAME: &str = "rhdh.modelcatalog.io/model-name";
-/// The annotation of a server with the models that it lists, as a JSON list.
+/// The annotation of a server with the models that it serves, as callers name them: a JSON list.
 pub const SERVED_MODELS: &str = "rhdh.modelcatalog.io/served-models";
 /// The annotation of a server with what it speaks.
 pub const SERVER_TYPE_ANNOTATION: &str = "rhdh.io/serverType";
@@ -228,7 +228,7 @@ pub struct ServerApiSpec {
 /// `spec.models` of an `AiModelServerAPI`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ServedModels {
-    /// Whether the server lists its models; left out where it was not asked.
+    /// Whether the server lists its models; left out where that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub discoverable: Option<bool>,
     /// By the names that callers use.
@@ -268,7 +268,7 @@ fn server_type(server: &ModelServer) -> &str {
     find(&server.annotations, SERVER_TYPE_ANNOTATION).unwrap_or(OPENAI)
 }
 
-/// What the server lists, else what its models are known as.
+/// What is known to be served, else what the models are known as.
 fn served_models(catalog: &Catalog, server: &ModelServer) -> ServedModels {
     let name = |model: &Model| find(&model.annotations, MODEL_NAME).unwrap_or(model.name.as_str()).to_owned();
     let known: Vec<String> = catalog.models.iter().map(name).collect();

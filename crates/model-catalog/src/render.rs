@@ -132,10 +132,9 @@ pub fn render_with(catalog: &Catalog, format: Format, options: &RenderOptions) -
             for entity in entities::from_catalog(catalog) {
                 push(&mut out, &serde_yaml::to_string(&entity)?);
             }
-            if options.emit.contains(&Extra::AiModelServerApi) {
-                if let Some(entity) = entities::ai_model_server_api(catalog) {
-                    push(&mut out, &serde_yaml::to_string(&entity)?);
-                }
+            let wanted = options.emit.contains(&Extra::AiModelServerApi);
+            if let Some(entity) = entities::ai_model_server_api(catalog).filter(|_| wanted) {
+                push(&mut out, &serde_yaml::to_string(&entity)?);
             }
             Ok(out.into_bytes())
         }

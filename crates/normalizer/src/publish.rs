@@ -167,23 +167,26 @@ impl Publisher {
         stored: &Stored,
         observed: &Observed,
     ) -> Result<Published, PublishError> {
-        let due = self.due(projection, stored, observed)?;
         let mut published = Published::default();
+        let mut taken = Vec::new();
         let storage = &self.storage;
-        let mut sending = stream::iter(due)
+        // Written one by one as they are sent: all documents of a large catalog at once would be much memory.
+        let mut sending = stream::iter(self.due(projection, stored, observed))
             .map(|rendered| async move {
+                let rendered = rendered?;
                 let sent = storage.upsert(&rendered.key, rendered.reconciler, &rendered.post).await;
-                (rendered, sent)
+                Ok::<_, RenderError>((rendered, sent))
             })
             .buffer_unordered(CONCURRENCY);
         let mut failure = None;
-        while let Some((rendered, sent)) = sending.next().await {
+        while let Some(done) = sending.next().await {
+            let (rendered, sent) = done?;
             let key = rendered.key;
             match sent {
                 Ok(_) => {
                     self.metrics.upsert("ok");
                     published.upserts += 1;
-                    self.sent.insert(key, rendered.digest);
+                    taken.push((key, rendered.digest));
                 }
                 Err(error) if error.is_retryable() => {
                     self.metrics.upsert("failed");
@@ -196,6 +199,7 @@ impl Publisher {
             }
         }
         drop(sending);
+        self.sent.extend(taken);
         if let Some(error) = failure {
             return Err(error.into());
         }
@@ -204,28 +208,27 @@ impl Publisher {
     }
 
     /// The entries whose content storage does not hold, or of which it does not know what they are made from.
-    fn due(
-        &self,
-        projection: &Projection,
-        stored: &Stored,
-        observed: &Observed,
-    ) -> Result<Vec<Rendered>, PublishError> {
-        let mut due = Vec::new();
-        for entry in projection.entries.values() {
+    fn due<'a>(
+        &'a self,
+        projection: &'a Projection,
+        stored: &'a Stored,
+        observed: &'a Observed,
+    ) -> impl Iterator<Item = Result<Rendered, RenderError>> + 'a {
+        projection.entries.values().filter_map(move |entry| {
             let held = stored.entries.get(&entry.key);
             if waits(entry, held, observed) {
-                continue;
+                return None;
             }
-            let rendered = Rendered::new(entry, self.format, &self.options)?;
+            let rendered = match Rendered::new(entry, self.format, &self.options) {
+                Ok(rendered) => rendered,
+                Err(error) => return Some(Err(error)),
+            };
             let same = held.is_some_and(|held| match &held.digest {
                 Some(digest) => *digest == rendered.digest && held.origin.as_ref() == Some(&entry.origin),
                 None => self.sent.get(&entry.key) == Some(&rendered.digest),
             });
-            if !same {
-                due.push(rendered);
-            }
-        }
-        Ok(due)
+            (!same).then_some(Ok(rendered))
+        })
     }
 
     /// Sends the key set, where it says something new.

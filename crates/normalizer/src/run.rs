@@ -141,7 +141,11 @@ pub async fn observe(
         board: board.clone(),
         tasks: tasks.clone(),
         shutdown: shutdown.clone(),
-        namespace_annotations: NamespaceAnnotations::default(),
+        namespace_annotations: if settings.namespace_annotations {
+            NamespaceAnnotations::Watched
+        } else {
+            NamespaceAnnotations::Ignored
+        },
         interval: settings.polling_interval.into(),
         several: connections.len() > 1,
     };

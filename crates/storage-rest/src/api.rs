@@ -17,7 +17,7 @@ use service::ApiError;
 
 use crate::deliver::{Settled, Touched};
 use crate::metrics::StorageMetrics;
-use crate::store::{Outcome, Store, StoreError, StoredEntry};
+use crate::store::{Filling, Outcome, Store, StoreError, StoredEntry};
 
 /// What the routes work with.
 #[derive(Clone)]
@@ -95,6 +95,16 @@ impl Api {
         result.map_err(|error| answer(&error))
     }
 
+    /// Keeps only what is in the key set; from then on what the store holds is the whole.
+    async fn settle_with(self, current: BTreeSet<EntryKey>) -> Result<(), ApiError> {
+        self.clone().keep_only(current).await?;
+        if !self.settled.is_settled() {
+            self.store()?.set_filling(Filling::Over).await.map_err(|error| answer(&error))?;
+            self.settled.set(true);
+        }
+        Ok(())
+    }
+
     async fn keep_only(self, current: BTreeSet<EntryKey>) -> Result<usize, ApiError> {
         let store = self.store()?;
         let index = store.index().await.map_err(|error| answer(&error))?;
@@ -122,9 +132,7 @@ async fn current_key_set(
     body: Bytes,
 ) -> Result<StatusCode, ApiError> {
     let current = key_set(&query, &headers, &body)?;
-    let settled = api.settled.clone();
-    to_the_end(api.keep_only(current)).await??;
-    settled.set(true);
+    to_the_end(api.settle_with(current)).await??;
     Ok(StatusCode::OK)
 }
 

@@ -22,7 +22,7 @@ use crate::metrics::StorageMetrics;
 use crate::settings::{Settings, StorageType};
 use crate::store::config_map::{ConfigMapStore, Retries};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Store, StoreError};
+use crate::store::{Filling, Store, StoreError};
 
 /// How often the store is asked whether it can be reached.
 const PING_EVERY: Duration = Duration::from_secs(10);
@@ -224,11 +224,13 @@ impl Service {
         }
     }
 
-    /// Opens the store and sees whether anything is in it.
+    /// Opens the store and sees whether it may be taken for the whole.
     async fn open_once(&self, backend: &Backend) -> Result<Arc<dyn Store>, StoreError> {
         let store = backend.open().await?;
-        let began_with_entries = !store.index().await?.is_empty();
-        self.api.settled.set(began_with_entries);
+        if store.index().await?.is_empty() {
+            store.set_filling(Filling::UnderWay).await?;
+        }
+        self.api.settled.set(store.filling().await? == Filling::Over);
         Ok(store)
     }
 

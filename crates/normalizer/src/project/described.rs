@@ -86,9 +86,7 @@ impl Reader<'_, '_> {
     /// Where an artifact is stored.
     pub(super) fn artifact(&mut self, uri: Option<String>) -> Option<ArtifactUrl> {
         let uri = uri.filter(|uri| !uri.trim().is_empty())?;
-        uri.parse()
-            .map_err(|error| self.notes.add(self.subject, format!("artifact location left out: {error}")))
-            .ok()
+        uri.parse().map_err(|error| self.notes.add(self.subject, format!("artifact location left out: {error}"))).ok()
     }
 
     /// The first that names an owner: of the property, then of what the source says besides.
@@ -196,11 +194,13 @@ impl Described {
         let further: Vec<Model> =
             adapters.iter().filter_map(|adapter| self.adapter(adapter, naming, &bare, qualified.clone())).collect();
         let model_server = server.map(|server| {
-            let server_type = server.server_type.as_ref().map(ToString::to_string);
+            let server_type = server.speaks.as_ref().map(ToString::to_string);
+            let listed = served.and_then(|served| served.models.as_deref());
+            let models = Some(server.served_models(listed)).filter(|models| !models.is_empty());
             let facts = [
                 (SERVER_TYPE_ANNOTATION, server_type),
                 (SYSTEM_ANNOTATION, self.system.clone()),
-                (SERVED_MODELS, listed(served)),
+                (SERVED_MODELS, models.and_then(|models| serde_json::to_string(&models).ok())),
             ];
             let facts = facts.into_iter().filter_map(|(key, value)| Some((key, value?)));
             ModelServer {
@@ -284,12 +284,6 @@ impl Described {
             annotations: annotations(known),
         })
     }
-}
-
-/// The models that a server lists, as an annotation.
-fn listed(served: Option<&ServedApi>) -> Option<String> {
-    let models = served?.models.as_ref().filter(|models| !models.is_empty())?;
-    serde_json::to_string(models).ok()
 }
 
 /// The licence as RHDH demands it, a URL; one that has none is kept as a tag.

@@ -37,8 +37,11 @@ pub(super) struct Subject<'a> {
     /// The names of the entry: one that is selected suffices.
     pub(super) names: Vec<String>,
     /// Its properties.
-    pub(super) property: Box<dyn Fn(&str) -> Option<String> + 'a>,
+    pub(super) property: Property<'a>,
 }
+
+/// The value of a property by its name.
+type Property<'a> = Box<dyn Fn(&str) -> Option<String> + 'a>;
 
 impl Filter {
     /// Whether that is an entry.

@@ -108,11 +108,11 @@ pub fn assign(wishes: &[Wish]) -> Vec<Option<Naming>> {
     let preferred = |of: fn(&Wish) -> Option<String>| -> Vec<Option<String>> {
         wishes.iter().zip(&firsts).map(|(wish, first)| of(wish).filter(|_| *first)).collect()
     };
-    let keys = unique(preferred(preferred_key), &firsts, &BTreeSet::new(), |index, length| {
+    let keys = unique(&preferred(preferred_key), &firsts, &BTreeSet::new(), |index, length| {
         let [first, second] = [&wishes[index].first, &wishes[index].second].map(|name| fallback_segment(name));
         format!("{first}_{second}-{}", &digests[index][..length])
     });
-    let names = unique(preferred(preferred_name), &firsts, &BTreeSet::new(), |index, length| {
+    let names = unique(&preferred(preferred_name), &firsts, &BTreeSet::new(), |index, length| {
         with_digest(&full_name(&wishes[index]), &digests[index][..length])
     });
     let mut further = further_names(wishes, &names);
@@ -134,15 +134,18 @@ fn further_names(wishes: &[Wish], names: &[Option<String>]) -> BTreeMap<usize, B
         let distinct: BTreeSet<&str> = wish.further.iter().map(String::as_str).collect();
         models.extend(distinct.into_iter().map(|model| (index, name.as_str(), model)));
     }
-    let preferred = models.iter().map(|(_, entry, model)| {
-        let full = format!("{entry}-{}", model.trim());
-        let whole = model.chars().any(|c| c.is_ascii_alphanumeric()) && full.chars().count() <= MAX_NAME;
-        EntityName::lossy(&full).filter(|_| whole).map(|name| name.to_string())
-    });
+    let preferred: Vec<Option<String>> = models
+        .iter()
+        .map(|(_, entry, model)| {
+            let full = format!("{entry}-{}", model.trim());
+            let whole = model.chars().any(|c| c.is_ascii_alphanumeric()) && full.chars().count() <= MAX_NAME;
+            EntityName::lossy(&full).filter(|_| whole).map(|name| name.to_string())
+        })
+        .collect();
     let digests: Vec<String> =
         models.iter().map(|(index, _, model)| wishes[*index].identity.digest_of(model)).collect();
     let taken: BTreeSet<&str> = names.iter().flatten().map(String::as_str).collect();
-    let found = unique(preferred.collect(), &vec![true; models.len()], &taken, |model, length| {
+    let found = unique(&preferred, &vec![true; models.len()], &taken, |model, length| {
         let (_, entry, name) = models[model];
         with_digest(&format!("{entry}-{}", name.trim()), &digests[model][..length])
     });
@@ -176,7 +179,7 @@ fn firsts(wishes: &[Wish]) -> Vec<bool> {
 /// Gives each of those that are `present` its preferred text where it is the only one to have it and it is not taken,
 /// else one with so many digits of its digest that it is unique.
 fn unique(
-    preferred: Vec<Option<String>>,
+    preferred: &[Option<String>],
     present: &[bool],
     reserved: &BTreeSet<&str>,
     with_digest: impl Fn(usize, usize) -> String,

@@ -5,7 +5,7 @@ use cluster::owned::{OwnedService, TargetPort};
 use cluster::watch::ObservedInferenceService;
 use model_catalog::entities::{OPENAI, SERVER_TYPE_ANNOTATION};
 use model_catalog::links::WebUrl;
-use model_catalog::names::NonEmpty;
+use model_catalog::names::{NonEmpty, clean_text};
 use url::Url;
 
 /// The address and guard of a model server.
@@ -20,9 +20,11 @@ pub(super) struct Server {
     /// Whether callers must authenticate.
     pub(super) authentication: bool,
     /// What it is said to speak.
-    pub(super) server_type: Option<NonEmpty>,
+    pub(super) speaks: Option<NonEmpty>,
     /// Whether it lists its models as OpenAI's API does.
     pub(super) lists_models: bool,
+    /// What its models are called by callers, as far as that is known without asking it.
+    pub(super) models: Vec<String>,
 }
 
 /// Newest first: RHOAI 2.x and later set the annotation, earlier ones the label.
@@ -53,7 +55,8 @@ impl Server {
             authentication: authentication(served),
             lists_models: server_type.as_ref().is_some_and(|text| text.as_str() == OPENAI)
                 || format.is_some_and(|format| format.eq_ignore_ascii_case("vllm")),
-            server_type,
+            speaks: server_type,
+            models: Vec::new(),
         }
     }
 
@@ -65,9 +68,18 @@ impl Server {
             internal: service.internal_url().and_then(|url| link(url.as_str())),
             url: url.and_then(|url| link(url.as_str())),
             authentication: service.authentication(),
-            server_type: OPENAI.parse().ok(),
+            speaks: OPENAI.parse().ok(),
             lists_models: true,
+            models: service.served_models().iter().map(|model| clean_text(&model.name)).collect(),
         }
+    }
+
+    /// The models that callers find there: what it listed counts, those that are known come first.
+    pub(super) fn served_models(&self, listed: Option<&[String]>) -> Vec<String> {
+        let Some(listed) = listed else { return self.models.clone() };
+        let known = self.models.iter().filter(|model| listed.contains(model));
+        let others = listed.iter().filter(|model| !self.models.contains(model));
+        known.chain(others).cloned().collect()
     }
 }
 

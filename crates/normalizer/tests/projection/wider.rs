@@ -248,7 +248,7 @@ fn answers_that_are_not_wanted_any_more_do_not_count() {
     let inventory = answering(&world, &[("https://gateway.example.com/ns/qwen", answer)]);
     let document = document(only(&checked(&inventory, &settings())));
     assert_eq!(document["modelServer"]["API"]["spec"], "TBD");
-    assert!(document["modelServer"]["annotations"].get("rhdh.modelcatalog.io/served-models").is_none());
+    assert_eq!(document["modelServer"]["annotations"]["rhdh.modelcatalog.io/served-models"], "[\"qwen\"]");
 }
 
 /// The last entity of the only entry, with what is emitted besides.
@@ -265,12 +265,13 @@ fn the_server_entity_knows_the_models_by_the_names_that_callers_use() {
     let world = json!({"clusters": {"local": [ready_llm("ns", "qwen", &model, &json!({"rhdh.io/system": "chat"}))]}});
     let entity = emitted(&inventory(&world), &[]);
     assert_eq!(entity["kind"], "AiModelServerAPI");
-    assert_eq!(entity["spec"]["models"], json!({"available": ["Qwen/Qwen3", "legal"], "default": "Qwen/Qwen3"}));
+    let models = json!({"discoverable": true, "available": ["Qwen/Qwen3", "legal"], "default": "Qwen/Qwen3"});
+    assert_eq!(entity["spec"]["models"], models);
     assert_eq!(entity["spec"]["serverType"], "openai-v1");
     assert_eq!(entity["spec"]["requiresApiKey"], true);
     assert_eq!(entity["spec"]["system"], "chat");
-    let answer = ServedApi { openapi: None, models: Some(vec!["legal".to_owned(), "other".to_owned()]) };
+    let answer = ServedApi { openapi: None, models: Some(vec!["a".to_owned(), "legal".to_owned()]) };
     let asked = answering(&world, &[("https://gateway.example.com/ns/qwen", answer)]);
     let models = &emitted(&asked, &[Question::Models])["spec"]["models"];
-    assert_eq!(*models, json!({"discoverable": true, "available": ["legal", "other"], "default": "legal"}));
+    assert_eq!(*models, json!({"discoverable": true, "available": ["legal", "a"], "default": "legal"}));
 }

@@ -181,6 +181,15 @@ impl Outcome {
     }
 }
 
+/// Whether a store is being filled in for the first time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filling {
+    /// It began with nothing and was told no key set yet: what it lacks may just not have come yet.
+    UnderWay,
+    /// It holds the whole.
+    Over,
+}
+
 /// A back end that keeps entries.
 ///
 /// All methods may be called concurrently, and by several processes on the same storage. What was written is durable
@@ -204,6 +213,12 @@ pub trait Store: Send + Sync {
 
     /// Forgets entries; keys that are not there are no error.
     async fn remove(&self, keys: &[EntryKey]) -> Result<(), StoreError>;
+
+    /// Whether what the store holds is being filled in for the first time, and so is not the whole.
+    async fn filling(&self) -> Result<Filling, StoreError>;
+
+    /// Remembers whether it is being filled in, over restarts.
+    async fn set_filling(&self, filling: Filling) -> Result<(), StoreError>;
 
     /// Remembers where Backstage reads an entry. One that is gone meanwhile is no error, and stays gone.
     async fn set_location(&self, key: &EntryKey, location: Option<ImportedLocation>) -> Result<(), StoreError>;

@@ -15,7 +15,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 use sqlx::{FromRow, Row, SqliteConnection};
 
 use super::group::Group;
-use super::{Identity, ImportedLocation, IndexEntry, Outcome, Store, StoreError, StoredEntry};
+use super::{Filling, Identity, ImportedLocation, IndexEntry, Outcome, Store, StoreError, StoredEntry};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -278,6 +278,20 @@ impl Store for SqliteStore {
 
     async fn remove(&self, keys: &[EntryKey]) -> Result<(), StoreError> {
         self.remove_rows(keys).await.map_err(|error| self.failed(&error))
+    }
+
+    async fn filling(&self) -> Result<Filling, StoreError> {
+        let mark = sqlx::query("SELECT 1 FROM filling").fetch_optional(&self.readers).await;
+        mark.map(|row| if row.is_some() { Filling::UnderWay } else { Filling::Over }).map_err(|error| self.failed(&error))
+    }
+
+    async fn set_filling(&self, filling: Filling) -> Result<(), StoreError> {
+        let statement = match filling {
+            Filling::UnderWay => "INSERT OR IGNORE INTO filling (mark) VALUES (1)",
+            Filling::Over => "DELETE FROM filling",
+        };
+        let done = sqlx::query(statement).execute(&self.writer).await;
+        done.map(|_| ()).map_err(|error| self.failed(&error))
     }
 
     async fn set_location(&self, key: &EntryKey, location: Option<ImportedLocation>) -> Result<(), StoreError> {

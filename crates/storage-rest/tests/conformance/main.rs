@@ -38,4 +38,5 @@ conformance!(
     concurrent_upserts_of_different_keys_are_all_kept,
     of_concurrent_upserts_of_one_key_one_wins_whole,
     two_processes_share_a_store,
+    whether_it_is_being_filled_is_remembered,
 );

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bridge_api::messages::Origin;
 use bridge_api::{EntryKey, PostBody, ReconcilerType};
-use storage_rest::store::{ImportedLocation, Outcome, StoredEntry};
+use storage_rest::store::{Filling, ImportedLocation, Outcome, StoredEntry};
 
 use crate::beds::Bed;
 
@@ -216,4 +216,20 @@ pub(crate) async fn two_processes_share_a_store(bed: &dyn Bed) {
     assert_eq!(index, one.index().await.unwrap());
     assert_eq!(index[0].location, Some(location("a")));
     assert_eq!(two.fetch(&key("b_1")).await.unwrap(), Some(entry("b by one")));
+}
+
+pub(crate) async fn whether_it_is_being_filled_is_remembered(bed: &dyn Bed) {
+    let store = bed.open().await;
+    assert_eq!(store.filling().await.unwrap(), Filling::Over, "what others have filled is the whole");
+    for filling in [Filling::UnderWay, Filling::UnderWay] {
+        store.set_filling(filling).await.unwrap();
+    }
+    store.upsert(&key("granite_v1"), entry("one")).await.unwrap();
+    drop(store);
+    let store = bed.open().await;
+    assert_eq!(store.filling().await.unwrap(), Filling::UnderWay);
+    store.set_filling(Filling::Over).await.unwrap();
+    store.upsert(&key("granite_v1"), entry("two")).await.unwrap();
+    drop(store);
+    assert_eq!(bed.open().await.filling().await.unwrap(), Filling::Over);
 }

@@ -111,6 +111,9 @@ async fn a_list_is_settled_once_a_key_set_came_or_when_storage_began_with_entrie
     assert_eq!(storage.client.list().await.unwrap().settled, Some(false));
     storage.upsert("granite_v1", "{}").await;
     assert_eq!(storage.client.list().await.unwrap().settled, Some(false), "others may be missing");
+    storage.stop().await;
+    let storage = self::storage(&directory).await;
+    assert_eq!(storage.client.list().await.unwrap().settled, Some(false), "a restart brings none of them");
     storage.client.current_key_set(&[key("granite_v1")]).await.unwrap();
     assert_eq!(storage.client.list().await.unwrap().settled, Some(true));
     storage.stop().await;

@@ -186,6 +186,7 @@ async fn entries_are_delivered_after_a_restart_of_storage() {
     let storage = storage(&directory, &location).await;
     storage.upsert("a_1", "one").await;
     storage.upsert("b_1", "one").await;
+    storage.keep_only(&["a_1", "b_1"]).await;
     storage.crash().await;
     location.put("gone_1", "one");
     location.set_mood(Mood::Ours);

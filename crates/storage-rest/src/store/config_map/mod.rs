@@ -12,13 +12,16 @@ use kube::Client;
 
 use super::codec::{self, Decoded};
 use super::group::Group;
-use super::{ImportedLocation, IndexEntry, Outcome, Store, StoreError, StoredEntry};
+use super::{Filling, ImportedLocation, IndexEntry, Outcome, Store, StoreError, StoredEntry};
 use object::{Change, ConfigMapObject, Draft, Snapshot};
 
 pub use object::Retries;
 
 /// The name of the ConfigMap, the Go bridge's.
 pub const CONFIG_MAP_NAME: &str = "bac-import-model";
+
+/// The annotation of a ConfigMap that began empty and is being filled.
+const FILLING: &str = "modelcatalogbridge.rhdh.io/filling";
 
 /// Keeps entries in the ConfigMap of one namespace.
 pub struct ConfigMapStore {
@@ -203,6 +206,19 @@ impl Store for ConfigMapStore {
             draft.add(Change::remove(present))
         };
         self.object.write(&format!("the removal of {} entries", keys.len()), plan).await
+    }
+
+    async fn filling(&self) -> Result<Filling, StoreError> {
+        let marked = self.object.annotation(FILLING).await?.is_some();
+        Ok(if marked { Filling::UnderWay } else { Filling::Over })
+    }
+
+    async fn set_filling(&self, filling: Filling) -> Result<(), StoreError> {
+        let value = match filling {
+            Filling::UnderWay => Some("true"),
+            Filling::Over => None,
+        };
+        self.object.annotate(FILLING, value).await
     }
 
     async fn set_location(&self, key: &EntryKey, location: Option<ImportedLocation>) -> Result<(), StoreError> {

@@ -297,6 +297,34 @@ impl ConfigMapObject {
         }
     }
 
+    /// An annotation of the ConfigMap, as it is now.
+    pub(super) async fn annotation(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let mut patience = self.patience(self.retries.attempts);
+        loop {
+            match bounded(self.api.get_metadata_opt(&self.name)).await {
+                Ok(found) => return Ok(found.and_then(|found| found.metadata.annotations?.remove(name))),
+                Err(error) => patience.wait_after(self.failure("get", &error)).await?,
+            }
+        }
+    }
+
+    /// Sets or removes an annotation, whatever others write.
+    pub(super) async fn annotate(&self, name: &str, value: Option<&str>) -> Result<(), StoreError> {
+        let _gate = self.gate.lock().await;
+        let patch = json!({ "metadata": { "annotations": { name: value } } });
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let mut patience = self.patience(self.retries.attempts);
+        loop {
+            let patched = bounded(self.api.patch_metadata(&self.name, &params, &Patch::Merge(&patch))).await;
+            // The version that is known is no longer the newest.
+            self.forget();
+            match patched {
+                Ok(_) => return Ok(()),
+                Err(error) => patience.wait_after(self.failure("patch", &error)).await?,
+            }
+        }
+    }
+
     async fn snapshot_for_write(&self, gate: &MutexGuard<'_, ()>) -> Result<Arc<Snapshot>, StoreError> {
         let now = Instant::now();
         match self.cached_since(now.checked_sub(RECENT).unwrap_or(now)) {
