@@ -81,7 +81,7 @@ async fn ten_thousand(table: &mut Table) {
     for _ in 0..POLLS {
         polls.push(run.poll().await);
     }
-    let spent = run.processor_time() - before;
+    let spent = run.processor_time().saturating_sub(before);
     let each = began.elapsed().as_secs_f64() / POLLING.as_secs_f64();
     table.add(
         "steady poll of 10,000 versions, first request to counted",
@@ -225,13 +225,16 @@ impl Run {
         let (id, uri) = &self.versions[number * 997 % self.versions.len()];
         let text = format!("Described for the time number {number}.");
         self.sources.registry().edit().update_version(id, json!({"description": text})).unwrap();
+        let reads = self.reads().await;
         let first = self.first_request(Instant::now()).await;
+        until("the change is read", async || self.reads().await > reads).await;
+        let requests = self.requests_since(first);
         until("the change is served", async || {
             self.bridge.get(Service::Location, uri).await.is_ok_and(|(_, body)| body.contains(&text))
         })
         .await;
         let took = first.elapsed();
-        Took { took, requests: self.requests_since(first) }
+        Took { took, requests }
     }
 
     fn requests_since(&self, first: Instant) -> usize {

@@ -26,7 +26,7 @@ const SERVICES: &str = include_str!("../../../deploy/samples/inferenceservices.y
 /// What the InferenceServices of the sample call the registry.
 const REGISTRY_NAME: &str = "demo-registry";
 /// How long the sample may take from the registry to location.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How to run the demo.

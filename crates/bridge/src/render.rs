@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::settings::{flag, from_flags};
 
 /// How long sources may take to be read.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// How long served APIs may take to answer, all together.
 const ANSWERS: Duration = Duration::from_secs(30);
 

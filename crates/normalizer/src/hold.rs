@@ -165,7 +165,7 @@ mod tests {
     }
 
     fn holds() -> Holds {
-        Holds::new(HoldPolicy { share: 0.5, interval: Duration::from_secs(120) })
+        Holds::new(HoldPolicy { share: 0.5, interval: Duration::from_mins(2) })
     }
 
     static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);

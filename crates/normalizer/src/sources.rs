@@ -125,6 +125,7 @@ impl Registries {
     }
 
     /// The same with the token of `cluster`, unless one was given.
+    #[must_use]
     pub fn of_cluster(&self, cluster: Arc<Cluster>) -> Self {
         let mut own = self.clone();
         if !matches!(own.access.token, Token::Fixed(Some(_))) {

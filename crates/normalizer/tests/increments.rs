@@ -17,6 +17,9 @@ use testkit::registry::{Fault, Matcher, ScriptedRegistry};
 /// The bound of issue 3 on an unchanged poll, whatever the registry's size.
 const UNCHANGED: usize = 5;
 
+/// Something that is done to a registry.
+type Edit<'a> = Box<dyn Fn() + 'a>;
+
 struct Scene {
     registry: ScriptedRegistry,
     reader: RegistryReader,
@@ -163,7 +166,6 @@ async fn every_edit_shows_in_every_dialect(#[case] dialect: Dialect) {
     let version = contents.versions.keys().nth(9).unwrap().clone();
     let artifact = contents.artifacts[&version][0].id.clone();
     let record = contents.inference_services[0].id.clone();
-    type Edit<'a> = Box<dyn Fn() + 'a>;
     let edits: Vec<(&str, Edit<'_>)> = vec![
         ("model", Box::new(|| sample.update_model(&model, json!({"owner": "new"})).unwrap())),
         ("version", Box::new(|| sample.update_version(&version, json!({"description": "new"})).unwrap())),

@@ -2,7 +2,12 @@
 //! not answer.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
 
+#[allow(dead_code, reason = "shared by tests of which none needs all of it")]
+#[path = "economy/storage.rs"]
+mod storage;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -14,8 +19,12 @@ use normalizer::inventory::ServedApi;
 use normalizer::observe::Board;
 use normalizer::observe::served_apis::{Asker, Pace};
 use normalizer::project::{Question, Questions};
+use serde_json::{Value, json};
 use service::Shutdown;
 use service::http_client::TlsSettings;
+use testkit::wait::eventually;
+
+use storage::CountingStorage;
 
 const OPENAPI: &str = r#"{"openapi":"3.1.0"}"#;
 const MODELS: &str = r#"{"data": [{"id": "granite"}]}"#;
@@ -81,7 +90,7 @@ async fn one_that_hangs_delays_no_other_and_is_given_up() {
     shutdown.trigger();
 }
 
-/// A server that counts, and fails from the given request on and before the other.
+/// A server that counts, and answers only the requests of these numbers.
 async fn counting(good: std::ops::Range<usize>) -> (String, Arc<AtomicUsize>) {
     let count = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&count);
@@ -94,12 +103,7 @@ async fn counting(good: std::ops::Range<usize>) -> (String, Arc<AtomicUsize>) {
 }
 
 async fn reached(count: &AtomicUsize, least: usize) {
-    let wait = async {
-        while count.load(Ordering::SeqCst) < least {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, wait).await.expect("asked again in time");
+    eventually(DEADLINE, "asked again", async || count.load(Ordering::SeqCst) >= least).await;
 }
 
 #[tokio::test]
@@ -153,4 +157,74 @@ async fn many_are_asked_in_turn() {
     assert!(known.values().all(|api| *api == ServedApi::default()), "there is nothing at these paths");
     assert_eq!(count.load(Ordering::SeqCst), 0);
     shutdown.trigger();
+}
+
+/// A manifest with a language model at that address.
+fn manifest(url: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let object = json!({
+        "apiVersion": "serving.kserve.io/v1alpha2", "kind": "LLMInferenceService",
+        "metadata": {"namespace": "chat", "name": "qwen"}, "spec": {"model": {"name": "org/qwen"}},
+        "status": {"url": url, "conditions": [{"type": "Ready", "status": "True"}]},
+    });
+    file.write_all(object.to_string().as_bytes()).unwrap();
+    file
+}
+
+async fn normalizer(storage: &CountingStorage, manifest: &tempfile::NamedTempFile, flags: &[&str]) -> Shutdown {
+    let own = [
+        "normalizer".to_owned(),
+        "--admin-address=127.0.0.1:0".to_owned(),
+        "--format=JsonArrayFormat".to_owned(),
+        "--polling-interval=50ms".to_owned(),
+        format!("--storage-url={}", storage.url),
+        format!("--manifests={}", manifest.path().display()),
+    ];
+    let args = own.into_iter().chain(flags.iter().map(ToString::to_string));
+    let settings = service::settings::try_parse_from(args, |_| Some("".into())).unwrap();
+    let shutdown = Shutdown::new();
+    normalizer::start(settings, shutdown.clone()).await.unwrap();
+    shutdown
+}
+
+fn server_of(storage: &CountingStorage) -> Value {
+    let seen = storage.seen();
+    let body = seen.entries.get("chat_qwen").map(|post| post.body.clone()).unwrap_or_default();
+    serde_json::from_slice::<Value>(&body).unwrap_or_default()["modelServer"].take()
+}
+
+/// Waits until storage was compared twice more.
+async fn another_round(storage: &CountingStorage) {
+    let lists = storage.seen().lists;
+    eventually(DEADLINE, "storage is compared again", async || storage.seen().lists >= lists + 2).await;
+}
+
+#[tokio::test]
+async fn what_an_api_says_is_published_and_a_restart_does_not_take_it_back() {
+    let (url, count) = counting(0..usize::MAX).await;
+    let (storage, manifest) = (CountingStorage::start().await, manifest(&url));
+    let flags = ["--fetch-openapi", "--emit=ai-model-server-api"];
+    let first = normalizer(&storage, &manifest, &flags).await;
+    eventually(DEADLINE, "the document is published", async || server_of(&storage)["API"]["spec"] == OPENAPI).await;
+    assert_eq!(server_of(&storage)["annotations"]["rhdh.io/api-entity-ref"], "api:default/chat-qwen");
+    first.trigger();
+
+    storage.take_upserts();
+    let asked = count.load(Ordering::SeqCst);
+    let second = normalizer(&storage, &manifest, &flags).await;
+    reached(&count, asked + 1).await;
+    another_round(&storage).await;
+    assert_eq!(storage.take_upserts(), [""; 0], "nothing is sent without the document that is stored");
+    second.trigger();
+}
+
+#[tokio::test]
+async fn with_the_settings_off_no_model_server_is_asked() {
+    let (url, count) = counting(0..usize::MAX).await;
+    let (storage, manifest) = (CountingStorage::start().await, manifest(&url));
+    let running = normalizer(&storage, &manifest, &[]).await;
+    eventually(DEADLINE, "the entry is published", async || server_of(&storage)["API"]["spec"] == "TBD").await;
+    another_round(&storage).await;
+    assert_eq!(count.load(Ordering::SeqCst), 0);
+    running.trigger();
 }

@@ -91,12 +91,11 @@ impl Shared {
             let renamed = after.values().any(|other| (&other.first, &other.second) == (&names.0, &names.1));
             let sent = self.sent.lock().unwrap().get(&names).copied();
             let shown_since = self.truth.shown_since(&names);
-            if let (false, Some(since)) = (renamed, shown_since) {
-                if sent.is_some_and(|sent| since <= sent) {
-                    let text =
-                        format!("{key} {names:?} was removed, sent at step {sent:?} and shown since step {since}");
-                    self.wrong.lock().unwrap().push(text);
-                }
+            if let (false, Some(since)) = (renamed, shown_since)
+                && sent.is_some_and(|sent| since <= sent)
+            {
+                let text = format!("{key} {names:?} was removed, sent at step {sent:?} and shown since step {since}");
+                self.wrong.lock().unwrap().push(text);
             }
         }
     }
@@ -124,10 +123,7 @@ async fn pass(State(state): State<Arc<Shared>>, request: Request) -> Response {
     if let Some(kind) = parts.headers.get("content-type") {
         forwarded = forwarded.header("content-type", kind);
     }
-    let answer = match forwarded.send().await {
-        Ok(answer) => answer,
-        Err(_) => return StatusCode::BAD_GATEWAY.into_response(),
-    };
+    let Ok(answer) = forwarded.send().await else { return StatusCode::BAD_GATEWAY.into_response() };
     let (status, kind) = (answer.status(), answer.headers().get("content-type").cloned());
     let bytes = answer.bytes().await.unwrap_or_default();
     if let (Some(before), Some(after)) = (before, if is_key_set { state.origins().await } else { None }) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use sample_registry::{Kind, SampleRegistry};
+use sample_registry::{EditError, Kind, SampleRegistry};
 use serde_json::json;
 use service::http_client::{TlsSettings, client};
 use service::settings::try_parse_from;
@@ -162,6 +162,18 @@ impl World {
         known.unwrap_or_else(|| sample.create_serving_environment(NAMESPACE, json!({})))
     }
 
+    fn with_model(&self, model: usize, edit: impl Fn(&SampleRegistry, &str) -> Result<(), EditError>) {
+        if let Some(id) = pick(&self.models, model) {
+            edit(self.registry.edit(), id).unwrap();
+        }
+    }
+
+    fn with_version(&self, version: usize, edit: impl Fn(&SampleRegistry, &str) -> Result<(), EditError>) {
+        if let Some((_, id)) = pick(&self.versions, version) {
+            edit(self.registry.edit(), id).unwrap();
+        }
+    }
+
     fn set_ready(&self, service: usize, ready: bool) {
         let Some(name) = pick(&self.services, service) else { return };
         let status = if ready { "True" } else { "False" };
@@ -186,12 +198,10 @@ impl World {
                     sample.update_version(version, json!({"description": format!("edit {}", self.created)})).unwrap();
                 }
             }
-            Op::ArchiveModel(n) => drop(pick(&self.models, *n).map(|id| sample.archive_model(id).unwrap())),
-            Op::UnarchiveModel(n) => drop(pick(&self.models, *n).map(|id| sample.unarchive_model(id).unwrap())),
-            Op::ArchiveVersion(n) => drop(pick(&self.versions, *n).map(|(_, id)| sample.archive_version(id).unwrap())),
-            Op::UnarchiveVersion(n) => {
-                drop(pick(&self.versions, *n).map(|(_, id)| sample.unarchive_version(id).unwrap()))
-            }
+            Op::ArchiveModel(n) => self.with_model(*n, SampleRegistry::archive_model),
+            Op::UnarchiveModel(n) => self.with_model(*n, SampleRegistry::unarchive_model),
+            Op::ArchiveVersion(n) => self.with_version(*n, SampleRegistry::archive_version),
+            Op::UnarchiveVersion(n) => self.with_version(*n, SampleRegistry::unarchive_version),
             Op::Serve { version, labelled } => self.serve(*version, *labelled),
             Op::ServeAlone => {
                 self.created += 1;

@@ -17,7 +17,7 @@ use crate::metrics::SourceMetrics;
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 
 /// However long a registry asks to be left alone, it is asked again after this.
-const LONGEST_REQUEST: Duration = Duration::from_secs(600);
+const LONGEST_REQUEST: Duration = Duration::from_mins(10);
 
 /// How often a registry is read.
 #[derive(Debug, Clone, Copy)]

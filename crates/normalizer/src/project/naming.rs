@@ -280,8 +280,8 @@ mod tests {
         Wish { further: further.iter().map(|name| (*name).to_owned()).collect(), ..wish("r", ids, names) }
     }
 
-    fn further(naming: &Option<Naming>) -> Vec<String> {
-        naming.iter().flat_map(|naming| naming.further.values()).map(ToString::to_string).collect()
+    fn further(naming: Option<&Naming>) -> Vec<String> {
+        naming.into_iter().flat_map(|naming| naming.further.values()).map(ToString::to_string).collect()
     }
 
     fn named(wishes: &[Wish]) -> Vec<(String, String)> {
@@ -346,7 +346,7 @@ mod tests {
     #[test]
     fn further_models_are_called_after_their_entry() {
         let named = assign(&[serving(("n", "qwen"), ("n", "qwen"), &["legal", "org/Medical"])]);
-        assert_eq!(further(&named[0]), ["n-qwen-legal", "n-qwen-org-medical"]);
+        assert_eq!(further(named[0].as_ref()), ["n-qwen-legal", "n-qwen-org-medical"]);
     }
 
     #[test]
@@ -357,7 +357,7 @@ mod tests {
         let named = assign(&[qwen, same, legal]);
         assert_eq!(named[2].as_ref().unwrap().name.as_str(), "n-qwen-legal");
         let mut all: Vec<String> = named.iter().flatten().map(|naming| naming.name.to_string()).collect();
-        all.extend(named.iter().flat_map(further));
+        all.extend(named.iter().flat_map(|naming| further(naming.as_ref())));
         assert_eq!(all.len(), 9, "{all:?}");
         assert!(all.iter().all(|name| name.len() <= MAX_NAME), "{all:?}");
         assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), 9, "{all:?}");

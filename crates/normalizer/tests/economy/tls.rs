@@ -14,7 +14,8 @@ async fn registry() -> (String, String) {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let sample = SampleRegistry::new();
     model(&sample, "a", 1);
-    let config = RustlsConfig::from_pem(cert.pem().into_bytes(), signing_key.serialize_pem().into_bytes()).await.unwrap();
+    let config =
+        RustlsConfig::from_pem(cert.pem().into_bytes(), signing_key.serialize_pem().into_bytes()).await.unwrap();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
@@ -45,8 +46,7 @@ async fn a_given_ca_is_trusted() {
     let ca = directory.path().join("ca.pem");
     std::fs::write(&ca, pem).unwrap();
     let storage = CountingStorage::start().await;
-    let flags =
-        [format!("--mr-url=lab={url}"), "--no-cluster".to_owned(), format!("--registry-ca={}", ca.display())];
+    let flags = [format!("--mr-url=lab={url}"), "--no-cluster".to_owned(), format!("--registry-ca={}", ca.display())];
     let normalizer = Normalizer::start(&storage, &flags).await;
     holds(&storage, &["a_v0"]).await;
     normalizer.stop().await;

@@ -282,7 +282,8 @@ impl Store for SqliteStore {
 
     async fn filling(&self) -> Result<Filling, StoreError> {
         let mark = sqlx::query("SELECT 1 FROM filling").fetch_optional(&self.readers).await;
-        mark.map(|row| if row.is_some() { Filling::UnderWay } else { Filling::Over }).map_err(|error| self.failed(&error))
+        mark.map(|row| if row.is_some() { Filling::UnderWay } else { Filling::Over })
+            .map_err(|error| self.failed(&error))
     }
 
     async fn set_filling(&self, filling: Filling) -> Result<(), StoreError> {
