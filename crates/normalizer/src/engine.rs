@@ -19,6 +19,8 @@ use crate::status::EngineStatus;
 const SETTLE: Duration = Duration::from_millis(25);
 /// How long a stop waits for what is in flight.
 const GRACE: Duration = Duration::from_secs(8);
+/// How often is looked whether storage still has to wait for sources.
+const WAITING: Duration = Duration::from_secs(1);
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
@@ -39,6 +41,8 @@ pub struct Engine {
     pub readiness: Readiness,
     /// What is shown of it.
     pub status: EngineStatus,
+    /// Storage waits for sources that could not be read yet.
+    pub waiting: bool,
 }
 
 /// What was published last: as long as neither side changes there is nothing to do.
@@ -81,7 +85,7 @@ impl Engine {
                         progress.failure = None;
                     });
                     self.readiness.set_ready();
-                    self.interval
+                    if self.waiting { self.interval.min(WAITING) } else { self.interval }
                 }
                 Err(error) => {
                     self.metrics.sync("failed");
@@ -148,9 +152,11 @@ impl Engine {
         }
         self.show(&projection, &published);
         // What was changed is seen in storage's own list the next time; nothing is in step before that.
+        self.waiting = published.unsettled;
         let settled = published.upserts == 0
             && published.removed.is_empty()
             && published.awaited.is_empty()
+            && !published.unsettled
             && !self.publisher.misses_any(&observed);
         *in_step = Some(now).filter(|_| settled);
         said.about(&projection, &published);

@@ -47,6 +47,8 @@ pub struct Published {
     pub refused: Vec<(EntryKey, String)>,
     /// Keys that were taken out.
     pub removed: Vec<EntryKey>,
+    /// Storage is being filled, and some sources could not be read yet.
+    pub unsettled: bool,
     /// Sources of which a complete read is waited for, before more is taken out.
     pub awaited: Vec<Option<String>>,
 }
@@ -241,6 +243,12 @@ impl Publisher {
     ) -> Result<(), PublishError> {
         // What was never read may hold anything: until then nothing is said of what there is.
         if !observed.is_complete() {
+            // But a storage that began with nothing has nothing to lose, and others wait for what it has.
+            published.unsettled = stored.unsettled && !observed.patience_is_over;
+            if stored.unsettled && observed.patience_is_over {
+                tracing::warn!("not every source can be read: what is known is shown without the others");
+                self.storage.settle().await?;
+            }
             return Ok(());
         }
         let refused: BTreeSet<&EntryKey> = published.refused.iter().map(|(key, _)| key).collect();

@@ -63,6 +63,7 @@ pub async fn start(settings: Settings, shutdown: Shutdown) -> anyhow::Result<Run
         metrics: counted,
         readiness,
         status,
+        waiting: false,
     };
     tasks.spawn(engine.run(shutdown.clone()));
     tasks.close();

@@ -37,6 +37,7 @@ pub fn router(api: Api) -> Router {
     Router::new()
         .route("/upsert", post(upsert))
         .route("/currentkeyset", post(current_key_set))
+        .route("/settle", post(settle))
         .route("/list", get(list))
         .route("/fetch", get(fetch))
         .with_state(api)
@@ -77,6 +78,7 @@ async fn upsert(State(api): State<Api>, Query(query): Query<UpsertQuery>, body: 
 
 impl Api {
     async fn upsert(self, key: EntryKey, entry: StoredEntry) -> Result<Outcome, ApiError> {
+        let promises_a_key_set = entry.origin.is_some();
         let result = self.store()?.upsert(&key, entry).await;
         match &result {
             Ok(outcome) => {
@@ -92,12 +94,23 @@ impl Api {
         if !matches!(result, Ok(Outcome::Unchanged)) {
             self.touched.touch([key]);
         }
-        result.map_err(|error| answer(&error))
+        let outcome = result.map_err(|error| answer(&error))?;
+        // Only our normalizer tells what an entry is made from, and it ends its first fill with a key set. With any other
+        // sender there is nothing to wait for.
+        if !promises_a_key_set {
+            self.settle().await?;
+        }
+        Ok(outcome)
     }
 
     /// Keeps only what is in the key set; from then on what the store holds is the whole.
     async fn settle_with(self, current: BTreeSet<EntryKey>) -> Result<(), ApiError> {
         self.clone().keep_only(current).await?;
+        self.settle().await
+    }
+
+    /// From now on what the store holds may be taken for the whole.
+    async fn settle(&self) -> Result<(), ApiError> {
         if !self.settled.is_settled() {
             self.store()?.set_filling(Filling::Over).await.map_err(|error| answer(&error))?;
             self.settled.set(true);
@@ -133,6 +146,12 @@ async fn current_key_set(
 ) -> Result<StatusCode, ApiError> {
     let current = key_set(&query, &headers, &body)?;
     to_the_end(api.settle_with(current)).await??;
+    Ok(StatusCode::OK)
+}
+
+/// Ours: a normalizer that cannot read all of its sources says so that others need not wait for the rest.
+async fn settle(State(api): State<Api>) -> Result<StatusCode, ApiError> {
+    to_the_end(async move { api.settle().await }).await??;
     Ok(StatusCode::OK)
 }
 

@@ -67,6 +67,12 @@ impl StorageClient {
         Err(ClientError::KeySetTooLong { keys: keys.len(), bytes, url: self.transport.shown_base() })
     }
 
+    /// Tells a storage of ours, which is being filled, that what it holds is all that there will be for now.
+    pub async fn settle(&self) -> Result<(), ClientError> {
+        let url = self.transport.url("settle", &[])?;
+        self.transport.post(url, None::<&KeySet>).await?.successful().map(drop)
+    }
+
     /// All keys; with the digests of all entries, if the storage is ours.
     pub async fn list(&self) -> Result<KeyList, ClientError> {
         let url = self.transport.url("list", &[("details", "true")])?;

@@ -75,7 +75,7 @@ fn is_readable(snapshot: &ClusterSnapshot) -> bool {
 fn failure(snapshot: &ClusterSnapshot) -> Option<String> {
     let optional = snapshot.namespaces.as_ref().filter(|state| state.is_forbidden());
     kinds(snapshot).filter(|state| Some(*state) != optional).find_map(|state| match state {
-        KindState::NotYet { reason } => Some(reason.clone().unwrap_or_else(|| "not read yet".to_owned())),
+        KindState::NotYet { reason } => reason.clone(),
         KindState::Forbidden { reason } | KindState::Stale { reason, .. } => Some(reason.clone()),
         KindState::Absent | KindState::Complete { .. } => None,
     })

@@ -12,7 +12,8 @@ pub mod registry;
 pub mod served_apis;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use ::cluster::watch::ClusterSnapshot;
 use jiff::Timestamp;
@@ -21,6 +22,9 @@ use tokio::sync::watch;
 
 use crate::inventory::{Inventory, RegistryContents, ServedApi, SourceId, Unread};
 use crate::project::Questions;
+
+/// How long a storage that was never filled waits for sources that cannot be read.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is known of all sources, shared by the observers and the engine.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +38,8 @@ struct Shared {
     version: watch::Sender<u64>,
     questions: watch::Sender<Arc<Questions>>,
     awaited: watch::Sender<u64>,
+    /// When somebody first looked at the board.
+    began: OnceLock<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -61,6 +67,12 @@ pub enum Read {
 struct Source<T> {
     contents: Option<Arc<T>>,
     status: SourceStatus,
+}
+
+impl<T> Source<T> {
+    fn was_tried(&self) -> bool {
+        self.contents.is_some() || self.status.failure.is_some()
+    }
 }
 
 impl<T> Default for Source<T> {
@@ -98,6 +110,8 @@ pub struct Observed {
     pub discovered: bool,
     /// How often each source was read completely since the start.
     pub complete_reads: BTreeMap<SourceId, u64>,
+    /// Whether what is not known was tried for long enough that nobody should wait for it any more.
+    pub patience_is_over: bool,
     /// Sources that are not known any more, and whose entries may go.
     pub given_up: BTreeSet<String>,
 }
@@ -151,7 +165,11 @@ impl Board {
         let clusters = state.clusters.iter().map(|(id, source)| (id.clone(), source.status.complete_reads));
         let complete_reads = registries.chain(clusters).collect();
         let discovered = state.undiscovered.is_empty();
-        Observed { inventory, unread, known, discovered, complete_reads, given_up: BTreeSet::new() }
+        let tried = state.registries.values().all(Source::was_tried)
+            && state.clusters.values().all(Source::was_tried)
+            && !state.undiscovered.values().any(|unread| *unread == Unread::Pending);
+        let patience_is_over = tried && self.shared.began.get_or_init(Instant::now).elapsed() >= PATIENCE;
+        Observed { inventory, unread, known, discovered, complete_reads, patience_is_over, given_up: BTreeSet::new() }
     }
 
     /// How well each source is known.

@@ -192,6 +192,7 @@ async fn a_registry_that_asks_for_patience_is_left_alone_and_one_that_hangs_dela
     assert_eq!(storage.seen().key_sets, 0, "two sources were never read: nothing is said of what there is");
     let status = normalizer.status().await;
     assert_eq!(status["sources"]["registry/a"]["stale"], true, "{status}");
+    assert!(!storage.seen().settled, "one that hangs was not tried to its end");
     assert!(status["sources"]["registry/a"]["failure"].as_str().unwrap().contains("429"), "{status}");
     normalizer.stop().await;
 }
@@ -306,5 +307,23 @@ async fn several_clusters_are_watched_and_one_that_cannot_be_used_fails_alone() 
     let status = normalizer.status().await;
     assert_eq!(status["sources"]["cluster/broken"]["stale"], true, "{status}");
     assert_eq!(status["sources"]["cluster/west"]["stale"], false, "{status}");
+    normalizer.stop().await;
+}
+
+#[tokio::test]
+async fn a_source_that_cannot_be_read_from_the_start_keeps_others_waiting_for_a_while_only() {
+    let (broken, healthy) = (ScriptedRegistry::start().await, ScriptedRegistry::start().await);
+    broken.fail(Matcher::Any, Fault::Status(500));
+    model(healthy.edit(), "a", 1);
+    let storage = CountingStorage::start().await;
+    let flags = [
+        format!("--mr-url=broken={},lab={}", broken.url(), healthy.url()),
+        "--no-cluster".to_owned(),
+        "--polling-interval=1h".to_owned(),
+    ];
+    let normalizer = Normalizer::start(&storage, &flags).await;
+    holds(&storage, &["a_v0"]).await;
+    eventually(DEADLINE, "storage need not wait any more", async || storage.seen().settled).await;
+    assert_eq!(storage.seen().key_sets, 0);
     normalizer.stop().await;
 }

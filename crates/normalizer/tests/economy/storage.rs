@@ -17,6 +17,7 @@ pub(crate) struct Seen {
     pub(crate) entries: BTreeMap<String, PostBody>,
     pub(crate) upserts: Vec<String>,
     pub(crate) key_sets: usize,
+    pub(crate) settled: bool,
     pub(crate) lists: usize,
 }
 
@@ -41,6 +42,7 @@ impl CountingStorage {
             .route("/list", get(list))
             .route("/upsert", post(upsert))
             .route("/currentkeyset", post(key_set))
+            .route("/settle", post(settle))
             .with_state(storage.clone());
         tokio::spawn(async move { axum::serve(listener, app).await });
         storage
@@ -72,13 +74,21 @@ async fn list(State(storage): State<CountingStorage>) -> Json<KeyList> {
         origin: body.origin.clone(),
     });
     let entries = Some(entries.collect());
-    Json(KeyList { keys: seen.entries.keys().cloned().collect(), entries, settled: Some(seen.key_sets > 0) })
+    Json(KeyList {
+        keys: seen.entries.keys().cloned().collect(),
+        entries,
+        settled: Some(seen.settled || seen.key_sets > 0),
+    })
 }
 
 async fn upsert(State(storage): State<CountingStorage>, Query(asked): Query<Asked>, Json(body): Json<PostBody>) {
     let mut seen = storage.seen();
     seen.upserts.push(asked.key.clone());
     seen.entries.insert(asked.key, body);
+}
+
+async fn settle(State(storage): State<CountingStorage>) {
+    storage.seen().settled = true;
 }
 
 async fn key_set(State(storage): State<CountingStorage>, Query(asked): Query<Asked>) {

@@ -122,6 +122,14 @@ async fn a_list_is_settled_once_a_key_set_came_or_when_storage_began_with_entrie
 }
 
 #[tokio::test]
+async fn a_sender_that_tells_no_origin_promises_no_key_set() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = storage(&directory).await;
+    storage.client.upsert(&key("granite_v1"), ReconcilerType::Kubeflow, &post("{}")).await.unwrap();
+    assert_eq!(storage.client.list().await.unwrap().settled, Some(true));
+}
+
+#[tokio::test]
 async fn a_fetch_has_the_model_card_and_an_unknown_key_is_404() {
     let directory = tempfile::tempdir().unwrap();
     let storage = storage(&directory).await;

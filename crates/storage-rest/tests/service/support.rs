@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::extract::{Query, State};
 use axum::routing::{delete, get};
 use axum::{Json, Router};
+use bridge_api::messages::Origin;
 use bridge_api::{EntryDigest, EntryKey, PostBody, ReconcilerType, StorageClient, UriList, content_digest};
 use http::StatusCode;
 use model_catalog::render::Format;
@@ -63,8 +64,13 @@ impl Storage {
         Self { url, client, running, shutdown }
     }
 
+    /// Sends an entry as our normalizer does: with what it is made from.
     pub(crate) async fn upsert(&self, name: &str, body: &str) {
-        self.client.upsert(&key(name), ReconcilerType::Kubeflow, &post(body)).await.unwrap();
+        let [source, first] = ["registry/tests", "model"].map(str::to_owned);
+        let [parent, child, second] = [name; 3].map(str::to_owned);
+        let origin = Some(Origin { source, parent, child, first, second, served_by: None });
+        let sent = PostBody { origin, ..post(body) };
+        self.client.upsert(&key(name), ReconcilerType::Kubeflow, &sent).await.unwrap();
     }
 
     pub(crate) async fn keep_only(&self, names: &[&str]) {
