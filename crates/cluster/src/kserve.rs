@@ -201,8 +201,7 @@ impl InferenceService {
 
     /// Whether the user stopped it.
     pub fn stopped(&self) -> bool {
-        let annotated = self.annotations.get(STOP_ANNOTATION).is_some_and(|value| value.trim() == "true");
-        annotated || self.condition("Stopped").is_some_and(Condition::is_true)
+        is_stopped(&self.annotations, &self.conditions)
     }
 
     /// Why the service does not serve, in a few words; `None` when it does.
@@ -238,8 +237,19 @@ impl InferenceService {
 
     /// A condition by its type.
     pub fn condition(&self, kind: &str) -> Option<&Condition> {
-        self.conditions.iter().find(|condition| condition.kind == kind)
+        condition(&self.conditions, kind)
     }
+}
+
+/// A condition by its type, of either kind of service.
+pub(crate) fn condition<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
+    conditions.iter().find(|condition| condition.kind == kind)
+}
+
+/// Whether the user stopped a service of either kind.
+pub(crate) fn is_stopped(annotations: &BTreeMap<String, String>, conditions: &[Condition]) -> bool {
+    let annotated = annotations.get(STOP_ANNOTATION).is_some_and(|value| value.trim() == "true");
+    annotated || condition(conditions, "Stopped").is_some_and(Condition::is_true)
 }
 
 /// An object in its parts: its name is known, `spec` and `status` are of the right types.

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use kube::core::DynamicObject;
 use url::Url;
 
-use crate::kserve::{Condition, ParseError, Parts, STOP_ANNOTATION, ServiceKind, annotations, object_from_json};
+use crate::kserve::{Condition, ParseError, Parts, ServiceKind, annotations, condition, is_stopped, object_from_json};
 use schema::{Spec, Status};
 
 /// The versions that are read, the best first.
@@ -165,8 +165,7 @@ impl LlmInferenceService {
 
     /// Whether the user stopped it.
     pub fn stopped(&self) -> bool {
-        let annotated = self.annotations.get(STOP_ANNOTATION).is_some_and(|value| value.trim() == "true");
-        annotated || self.condition("Stopped").is_some_and(Condition::is_true)
+        is_stopped(&self.annotations, &self.conditions)
     }
 
     /// Why the service does not serve, in a few words; `None` when it does.
@@ -198,6 +197,6 @@ impl LlmInferenceService {
 
     /// A condition by its type.
     pub fn condition(&self, kind: &str) -> Option<&Condition> {
-        self.conditions.iter().find(|condition| condition.kind == kind)
+        condition(&self.conditions, kind)
     }
 }

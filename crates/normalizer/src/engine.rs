@@ -41,8 +41,6 @@ pub struct Engine {
     pub readiness: Readiness,
     /// What is shown of it.
     pub status: EngineStatus,
-    /// Storage waits for sources that could not be read yet.
-    pub waiting: bool,
 }
 
 /// What was published last: as long as neither side changes there is nothing to do.
@@ -56,6 +54,8 @@ struct InStep {
 enum Synced {
     /// Storage holds what is known.
     InStep,
+    /// The same, but storage is being filled and waits for sources that could not be read yet.
+    Filling,
     /// There is nothing yet to bring it in step with.
     Idle,
 }
@@ -74,7 +74,7 @@ impl Engine {
             };
             let pause = match result {
                 Ok(Synced::Idle) => self.interval,
-                Ok(Synced::InStep) => {
+                Ok(synced @ (Synced::InStep | Synced::Filling)) => {
                     if failures > 0 {
                         tracing::info!("storage was brought in step again");
                     }
@@ -85,7 +85,7 @@ impl Engine {
                         progress.failure = None;
                     });
                     self.readiness.set_ready();
-                    if self.waiting { self.interval.min(WAITING) } else { self.interval }
+                    if matches!(synced, Synced::Filling) { self.interval.min(WAITING) } else { self.interval }
                 }
                 Err(error) => {
                     self.metrics.sync("failed");
@@ -152,7 +152,6 @@ impl Engine {
         }
         self.show(&projection, &published);
         // What was changed is seen in storage's own list the next time; nothing is in step before that.
-        self.waiting = published.unsettled;
         let settled = published.upserts == 0
             && published.removed.is_empty()
             && published.awaited.is_empty()
@@ -160,11 +159,9 @@ impl Engine {
             && !self.publisher.misses_any(&observed);
         *in_step = Some(now).filter(|_| settled);
         said.about(&projection, &published);
-        Ok(Synced::InStep)
+        Ok(if published.unsettled { Synced::Filling } else { Synced::InStep })
     }
-}
 
-impl Engine {
     fn show(&self, projection: &Projection, published: &Published) {
         let mut entries_by_source: BTreeMap<String, usize> = BTreeMap::new();
         for entry in projection.entries.values() {

@@ -63,7 +63,6 @@ pub async fn start(settings: Settings, shutdown: Shutdown) -> anyhow::Result<Run
         metrics: counted,
         readiness,
         status,
-        waiting: false,
     };
     tasks.spawn(engine.run(shutdown.clone()));
     tasks.close();

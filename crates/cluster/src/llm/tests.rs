@@ -97,7 +97,7 @@ fn readiness_is_said_with_its_reason(#[case] conditions: Value, #[case] reason: 
 #[test]
 fn the_stop_annotation_and_a_deletion_end_readiness() {
     let mut service = with(&Value::Null, &json!({"conditions": [{"type": "Ready", "status": "True"}]})).unwrap();
-    service.annotations.insert(STOP_ANNOTATION.to_owned(), "true".to_owned());
+    service.annotations.insert(crate::kserve::STOP_ANNOTATION.to_owned(), "true".to_owned());
     assert_eq!(service.not_ready_reason().as_deref(), Some("stopped"));
     service.annotations.clear();
     assert!(service.ready());

@@ -1,12 +1,11 @@
 //! Model cards: asked for once per distinct catalog model.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::{StreamExt as _, stream};
 use registry_client::{CatalogClient, RegistryError};
 
-use super::reader::Wanted;
 use crate::inventory::CardRef;
 
 /// A catalog that may have the cards.
@@ -35,7 +34,7 @@ impl CardReader {
     /// the result.
     pub async fn read(
         &self,
-        wanted: &Wanted,
+        wanted: &BTreeSet<CardRef>,
         before: &BTreeMap<CardRef, Option<String>>,
         concurrency: usize,
     ) -> BTreeMap<CardRef, Option<String>> {

@@ -205,7 +205,7 @@ impl RegistryReader {
     async fn renew_cards(&self, next: &mut RegistryContents) {
         let wanted = next.wanted_cards();
         next.cards.retain(|card, _| wanted.contains(card));
-        let missing: super::reader::Wanted = wanted.into_iter().filter(|card| !next.cards.contains_key(card)).collect();
+        let missing: BTreeSet<_> = wanted.into_iter().filter(|card| !next.cards.contains_key(card)).collect();
         if !missing.is_empty() {
             let read = self.cards.read(&missing, &next.cards, self.concurrency).await;
             next.cards.extend(read);

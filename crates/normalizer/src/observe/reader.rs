@@ -1,6 +1,6 @@
 //! Reads a registry: lists, artifacts, and the model cards that these lead to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use registry_client::pages::{ListQuery, Listing};
 use registry_client::records::{ModelArtifact, Record, RecordError};
@@ -103,6 +103,3 @@ impl From<RecordError> for RecordProblem {
         Self { subject: format!("{} `{name}`", error.kind).replace(" ``", ""), reason: error.reason }
     }
 }
-
-/// The cards wanted by a set of artifacts, for tests and incremental reads.
-pub(crate) type Wanted = BTreeSet<crate::inventory::CardRef>;
