@@ -33,8 +33,9 @@ enum Command {
 async fn main() -> anyhow::Result<()> {
     let cli: Cli = service::settings::parse();
     match cli.command {
-        Command::Demo(args) => demo::run(args).await,
-        Command::Up(args) => up::run(*args).await,
+        // Boxed for their size: each holds the settings of three services.
+        Command::Demo(args) => Box::pin(demo::run(args)).await,
+        Command::Up(args) => Box::pin(up::run(*args)).await,
         Command::Render(args) => render::run(args).await,
         Command::Reference => {
             reference::print();

@@ -1,10 +1,9 @@
 //! Puts the service together: store, routes, deliveries, and their end.
 
-use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use backstage_client::CatalogClient;
 use bridge_api::LocationClient;
 use cluster::Cluster;
@@ -19,9 +18,8 @@ use crate::deliver::backstage::BackstageImport;
 use crate::deliver::location::LocationDelivery;
 use crate::deliver::{Held, Pace, Settled, Touched};
 use crate::metrics::StorageMetrics;
-use crate::settings::{Settings, StorageType};
-use crate::store::config_map::{ConfigMapStore, Retries};
-use crate::store::sqlite::SqliteStore;
+use crate::settings::Settings;
+use crate::store::backend::Backend;
 use crate::store::{Filling, Store, StoreError};
 
 /// How often the store is asked whether it can be reached.
@@ -39,8 +37,9 @@ pub async fn start(settings: Settings, shutdown: Shutdown) -> anyhow::Result<Run
     http_client::install_crypto_provider();
     let shutdown = shutdown.child();
     let metrics = Metrics::new("storage-rest");
-    let backend = Backend::choose(&settings).await?;
-    let service = Service::new(settings, &metrics, backend.cluster())?;
+    let backend = Backend::choose(&settings.storage, &settings.cluster).await?;
+    let cluster = cluster_of_backstage(&settings, &backend).await?;
+    let service = Service::new(settings, &metrics, cluster)?;
     let server = ServerBuilder::new("storage-rest")
         .router(api::router(service.api.clone()))
         .readiness(service.readiness.clone())
@@ -53,77 +52,14 @@ pub async fn start(settings: Settings, shutdown: Shutdown) -> anyhow::Result<Run
     Ok(Running { address, task: tokio::spawn(service.serve(server, backend, shutdown)) })
 }
 
-/// Which store it will be.
-enum Backend {
-    ConfigMap(Cluster),
-    Sqlite(Arc<SqliteStore>, Option<Cluster>),
-}
-
-impl Backend {
-    async fn choose(settings: &Settings) -> anyhow::Result<Self> {
-        match settings.storage_type {
-            Some(StorageType::ConfigMap) => match cluster::connect(&settings.cluster).await? {
-                Some(cluster) => Ok(Self::config_map(cluster, "as STORAGE_TYPE says")),
-                None => bail!(
-                    "STORAGE_TYPE is ConfigMap, but there are no cluster credentials: set KUBECONFIG, or use \
-                     STORAGE_TYPE=Sqlite"
-                ),
-            },
-            Some(StorageType::Sqlite) => {
-                // The cluster may still know where Backstage is.
-                let wants_route = settings.push_to_rhdh && settings.bkstg_url.is_none();
-                let cluster = if wants_route { cluster::connect(&settings.cluster).await? } else { None };
-                Self::sqlite(&settings.sqlite_path, cluster, "as STORAGE_TYPE says").await
-            }
-            None => Self::by_credentials(settings).await,
-        }
+/// The cluster that knows where Backstage is, where nothing else says so.
+async fn cluster_of_backstage(settings: &Settings, backend: &Backend) -> anyhow::Result<Option<Cluster>> {
+    if !settings.backstage.push_to_rhdh || settings.backstage.bkstg_url.is_some() {
+        return Ok(None);
     }
-
-    async fn by_credentials(settings: &Settings) -> anyhow::Result<Self> {
-        if let Some(cluster) = cluster::connect(&settings.cluster).await? {
-            return Ok(Self::config_map(cluster, "as STORAGE_TYPE is unset and there are cluster credentials"));
-        }
-        let why = "as STORAGE_TYPE is unset and there are no cluster credentials";
-        Self::sqlite(&settings.sqlite_path, None, why).await
-    }
-
-    fn config_map(cluster: Cluster, why: &str) -> Self {
-        tracing::info!(
-            namespace = cluster.namespace,
-            cluster = cluster.description,
-            "entries are kept in a ConfigMap, {why}"
-        );
-        Self::ConfigMap(cluster)
-    }
-
-    async fn sqlite(path: &Path, cluster: Option<Cluster>, why: &str) -> anyhow::Result<Self> {
-        let store = SqliteStore::open(path).await?;
-        tracing::info!(file = %path.display(), "entries are kept in an SQLite file, {why}");
-        Ok(Self::Sqlite(Arc::new(store), cluster))
-    }
-
-    fn cluster(&self) -> Option<Cluster> {
-        match self {
-            Self::ConfigMap(cluster) => Some(cluster.clone()),
-            Self::Sqlite(_, cluster) => cluster.clone(),
-        }
-    }
-
-    async fn open(&self) -> Result<Arc<dyn Store>, StoreError> {
-        match self {
-            Self::Sqlite(store, _) => Ok(Arc::clone(store) as Arc<dyn Store>),
-            Self::ConfigMap(cluster) => {
-                let store =
-                    ConfigMapStore::open(cluster.client.clone(), &cluster.namespace, Retries::default()).await?;
-                Ok(Arc::new(store))
-            }
-        }
-    }
-
-    async fn close(self) {
-        if let Self::Sqlite(store, _) = self {
-            store.close().await;
-        }
+    match backend.cluster() {
+        Some(cluster) => Ok(Some(cluster)),
+        None => Ok(cluster::connect(&settings.cluster).await?),
     }
 }
 
@@ -150,9 +86,9 @@ impl Service {
     fn new(settings: Settings, metrics: &Metrics, cluster: Option<Cluster>) -> anyhow::Result<Self> {
         let location_url = settings.location_url().context("LOCATION_URL")?;
         let location = LocationClient::new(location_url, http_client::client(&TlsSettings::default(), "location")?);
-        let import = if settings.push_to_rhdh {
+        let import = if settings.backstage.push_to_rhdh {
             Some(Import {
-                http: http_client::client(&settings.backstage_tls(), "Backstage").context("--bkstg-ca / BKSTG_CA")?,
+                http: http_client::client(&settings.backstage.tls(), "Backstage").context("--bkstg-ca / BKSTG_CA")?,
                 bridge_url: settings.bridge_url().context("BRIDGE_URL")?,
                 cluster,
             })
@@ -187,7 +123,9 @@ impl Service {
             let (served, ()) = tokio::join!(served, work);
             served
         };
-        backend.close().await;
+        if let Some(store) = self.api.store.get() {
+            store.close().await;
+        }
         served.context("storage-rest stopped serving")
     }
 
@@ -280,7 +218,7 @@ impl Service {
                 settled,
                 bridge_url: import.bridge_url,
                 format: settings.format,
-                location_type: settings.location_type().to_owned(),
+                location_type: settings.backstage.location_type(settings.format).to_owned(),
                 metrics,
                 pace,
             };
@@ -291,14 +229,14 @@ impl Service {
 
 /// The client of Backstage; `None`, after a warning, where there is none to talk to.
 async fn find_backstage(settings: &Settings, import: &Import, pace: Pace) -> Option<CatalogClient> {
-    let url = match &settings.bkstg_url {
+    let url = match &settings.backstage.bkstg_url {
         Some(url) => url.clone(),
         None => find_route(import.cluster.as_ref()?, settings, pace).await?,
     };
-    if settings.rhdh_token.is_none() {
+    if settings.backstage.rhdh_token.is_none() {
         tracing::warn!("RHDH_TOKEN is not set: Backstage is asked without a token");
     }
-    match CatalogClient::new(&url, import.http.clone(), settings.rhdh_token.clone()) {
+    match CatalogClient::new(&url, import.http.clone(), settings.backstage.rhdh_token.clone()) {
         Ok(client) => {
             tracing::info!(url = %url, "entries are registered in Backstage");
             Some(client)

@@ -1,20 +1,22 @@
 //! The settings of storage-rest: each is a flag and an environment variable, named as the Go bridge names them.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{ArgAction, Parser};
+use clap::Parser;
 use cluster::ClusterSettings;
 use model_catalog::render::Format;
-use secrecy::SecretString;
-use service::http_client::TlsSettings;
-use service::settings::{GoDuration, http_url, secret};
+use service::settings::{GoDuration, http_url};
 use service::telemetry::LogSettings;
 use url::{Host, Url};
 
 use crate::deliver::Pace;
+
+mod backstage;
+mod storage;
+
+pub use backstage::BackstageSettings;
+pub use storage::{StorageSettings, StorageType};
 
 /// Keeps catalog entries, hands them to location and tells Backstage.
 #[derive(Debug, Clone, Parser)]
@@ -30,20 +32,9 @@ pub struct Settings {
     )]
     pub listen_address: SocketAddr,
 
-    /// Where entries are kept: `ConfigMap` or `Sqlite` [default: ConfigMap where cluster credentials are found, else
-    /// Sqlite]
-    #[arg(long, env = "STORAGE_TYPE", value_name = "TYPE", help_heading = "Storage")]
-    pub storage_type: Option<StorageType>,
-
-    /// The file of the storage type Sqlite, created when it is missing
-    #[arg(
-        long,
-        env = "SQLITE_PATH",
-        value_name = "FILE",
-        default_value = "bridge-storage.sqlite",
-        help_heading = "Storage"
-    )]
-    pub sqlite_path: PathBuf,
+    /// Where entries are kept
+    #[command(flatten)]
+    pub storage: StorageSettings,
 
     /// The largest body of a request, in bytes
     #[arg(long, env = "STORAGE_MAX_BODY_BYTES", value_name = "BYTES", default_value_t = 16 << 20, help_heading = "Storage")]
@@ -90,43 +81,9 @@ pub struct Settings {
     #[arg(long, env = "DELIVERY_CONCURRENCY", value_name = "COUNT", default_value_t = 8, help_heading = "Delivery")]
     pub delivery_concurrency: usize,
 
-    /// Register each entry as a location in Backstage
-    #[arg(
-        long, env = "PUSH_TO_RHDH", value_name = "BOOL", default_value_t = false, num_args = 0..=1, require_equals = true,
-        default_missing_value = "true", action = ArgAction::Set, value_parser = clap::builder::BoolishValueParser::new(),
-        help_heading = "Backstage"
-    )]
-    pub push_to_rhdh: bool,
-
-    /// The backend of Backstage [default: the Route in POD_NAMESPACE whose label app.kubernetes.io/name contains
-    /// `backstage`]
-    #[arg(long, env = "BKSTG_URL", value_name = "URL", value_parser = http_url, help_heading = "Backstage")]
-    pub bkstg_url: Option<Url>,
-
-    /// A static token that Backstage accepts
-    #[arg(long, env = "RHDH_TOKEN", value_name = "TOKEN", value_parser = secret, hide_env_values = true, help_heading = "Backstage")]
-    pub rhdh_token: Option<SecretString>,
-
-    /// The location service as Backstage sees it [default: LOCATION_URL]
-    #[arg(long, env = "BRIDGE_URL", value_name = "URL", value_parser = http_url, help_heading = "Backstage")]
-    pub bridge_url: Option<Url>,
-
-    /// The type of the locations in Backstage [default: `url` for CatalogInfoYamlFormat, `rhdh-rhoai-bridge` for
-    /// JsonArrayFormat]
-    #[arg(long, env = "BKSTG_LOCATION_TYPE", value_name = "TYPE", help_heading = "Backstage")]
-    pub bkstg_location_type: Option<String>,
-
-    /// A PEM file with certificates to trust in Backstage's, besides the system's
-    #[arg(long, env = "BKSTG_CA", value_name = "FILE", help_heading = "Backstage")]
-    pub bkstg_ca: Option<PathBuf>,
-
-    /// Take any certificate of Backstage: anyone on the way can read the token
-    #[arg(
-        long, env = "BKSTG_INSECURE_SKIP_TLS_VERIFY", value_name = "BOOL", default_value_t = false, num_args = 0..=1,
-        require_equals = true, default_missing_value = "true", action = ArgAction::Set,
-        value_parser = clap::builder::BoolishValueParser::new(), help_heading = "Backstage"
-    )]
-    pub bkstg_insecure_skip_tls_verify: bool,
+    /// Backstage
+    #[command(flatten)]
+    pub backstage: BackstageSettings,
 
     /// Cluster access
     #[command(flatten)]
@@ -135,40 +92,6 @@ pub struct Settings {
     /// Logs
     #[command(flatten)]
     pub log: LogSettings,
-}
-
-/// The kinds of storage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StorageType {
-    /// A ConfigMap in the bridge's namespace.
-    ConfigMap,
-    /// An SQLite file.
-    Sqlite,
-}
-
-/// A text names no storage that there is.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StorageTypeError {
-    /// It will be there one day.
-    #[error("the storage type {0} is not available yet: use ConfigMap or Sqlite")]
-    NotYet(&'static str),
-    /// It is nothing.
-    #[error("there is no such storage type: use ConfigMap or Sqlite")]
-    Unknown,
-}
-
-impl FromStr for StorageType {
-    type Err = StorageTypeError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.trim().to_ascii_lowercase().as_str() {
-            "configmap" => Ok(Self::ConfigMap),
-            "sqlite" => Ok(Self::Sqlite),
-            "github" => Err(StorageTypeError::NotYet("GitHub")),
-            "sql" => Err(StorageTypeError::NotYet("Sql")),
-            _ => Err(StorageTypeError::Unknown),
-        }
-    }
 }
 
 impl Settings {
@@ -187,16 +110,7 @@ impl Settings {
 
     /// Location as Backstage sees it.
     pub fn bridge_url(&self) -> Result<Url, url::ParseError> {
-        self.bridge_url.clone().map_or_else(|| self.location_url(), Ok)
-    }
-
-    /// With which type locations are registered.
-    pub fn location_type(&self) -> &str {
-        let by_format = match self.format {
-            Format::CatalogInfoYaml => "url",
-            Format::ModelCatalogJson => "rhdh-rhoai-bridge",
-        };
-        self.bkstg_location_type.as_deref().map(str::trim).filter(|text| !text.is_empty()).unwrap_or(by_format)
+        self.backstage.bridge_url.clone().map_or_else(|| self.location_url(), Ok)
     }
 
     /// How patient delivery is.
@@ -208,11 +122,6 @@ impl Settings {
             resync: self.delivery_resync_interval.0.max(Duration::from_millis(10)),
             concurrency: self.delivery_concurrency.clamp(1, 256),
         }
-    }
-
-    /// Whom to trust as Backstage.
-    pub fn backstage_tls(&self) -> TlsSettings {
-        TlsSettings { ca_file: self.bkstg_ca.clone(), insecure_skip_verify: self.bkstg_insecure_skip_tls_verify }
     }
 }
 
@@ -231,9 +140,9 @@ mod tests {
         assert_eq!(settings.listen_address.port(), 7070);
         assert_eq!(settings.location_url().unwrap().as_str(), "http://localhost:9090/");
         assert_eq!(settings.bridge_url().unwrap().as_str(), "http://localhost:9090/");
-        assert_eq!(settings.location_type(), "url");
-        assert_eq!(settings.storage_type, None);
-        assert!(!settings.push_to_rhdh);
+        assert_eq!(settings.backstage.location_type(settings.format), "url");
+        assert_eq!(settings.storage.storage_type, None);
+        assert!(!settings.backstage.push_to_rhdh);
     }
 
     #[test]
@@ -248,10 +157,13 @@ mod tests {
 
     #[test]
     fn the_location_type_follows_the_format_unless_it_is_given() {
+        let location_type = |args: &[&str]| {
+            let settings = parse(args).unwrap();
+            settings.backstage.location_type(settings.format).to_owned()
+        };
         let json = ["--format", "JsonArrayFormat"];
-        assert_eq!(parse(&json).unwrap().location_type(), "rhdh-rhoai-bridge");
-        let given = parse(&["--bkstg-location-type", "url", json[0], json[1]]).unwrap();
-        assert_eq!(given.location_type(), "url");
+        assert_eq!(location_type(&json), "rhdh-rhoai-bridge");
+        assert_eq!(location_type(&["--bkstg-location-type", "url", json[0], json[1]]), "url");
     }
 
     #[test]
@@ -261,13 +173,13 @@ mod tests {
             assert!(error.contains(said) && error.contains("ConfigMap or Sqlite"), "{error}");
             assert!(error.contains("STORAGE_TYPE"), "{error}");
         }
-        assert_eq!(parse(&["--storage-type", "Sqlite"]).unwrap().storage_type, Some(StorageType::Sqlite));
+        assert_eq!(parse(&["--storage-type", "Sqlite"]).unwrap().storage.storage_type, Some(StorageType::Sqlite));
     }
 
     #[test]
     fn switches_take_a_value_or_none() {
-        assert!(parse(&["--push-to-rhdh"]).unwrap().push_to_rhdh);
-        assert!(!parse(&["--push-to-rhdh=false"]).unwrap().push_to_rhdh);
+        assert!(parse(&["--push-to-rhdh"]).unwrap().backstage.push_to_rhdh);
+        assert!(!parse(&["--push-to-rhdh=false"]).unwrap().backstage.push_to_rhdh);
         assert!(parse(&["--push-to-rhdh=perhaps"]).is_err());
     }
 

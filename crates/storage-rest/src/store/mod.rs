@@ -3,6 +3,7 @@
 //! A store is the truth of the pipeline. What it answered as written is there after any crash, and what it lists is
 //! what location and Backstage are made to hold.
 
+pub mod backend;
 mod codec;
 pub mod config_map;
 mod group;
@@ -208,6 +209,15 @@ pub trait Store: Send + Sync {
     /// One entry; `None` when there is none.
     async fn fetch(&self, key: &EntryKey) -> Result<Option<StoredEntry>, StoreError>;
 
+    /// Several entries; those that are not there are left out. A back end that can read them together does.
+    async fn fetch_many(&self, keys: &[EntryKey]) -> Result<Vec<(EntryKey, StoredEntry)>, StoreError> {
+        let mut found = Vec::with_capacity(keys.len());
+        for key in keys {
+            found.extend(self.fetch(key).await?.map(|entry| (key.clone(), entry)));
+        }
+        Ok(found)
+    }
+
     /// Keeps an entry. Backstage's location of it stays what it was.
     async fn upsert(&self, key: &EntryKey, entry: StoredEntry) -> Result<Outcome, StoreError>;
 
@@ -222,6 +232,9 @@ pub trait Store: Send + Sync {
 
     /// Remembers where Backstage reads an entry. One that is gone meanwhile is no error, and stays gone.
     async fn set_location(&self, key: &EntryKey, location: Option<ImportedLocation>) -> Result<(), StoreError>;
+
+    /// Lets go of files and connections; nothing is asked of it any more.
+    async fn close(&self) {}
 }
 
 /// A store did not do what it was asked.

@@ -52,12 +52,6 @@ impl SqliteStore {
         Ok(Self { path: path.to_owned(), writer, readers, upserts: Group::default() })
     }
 
-    /// Closes the file, with nothing left in its write-ahead log.
-    pub async fn close(&self) {
-        self.readers.close().await;
-        self.writer.close().await;
-    }
-
     fn failed(&self, error: &sqlx::Error) -> StoreError {
         StoreError::Unavailable { store: self.describe(), reason: error.to_string() }
     }
@@ -304,5 +298,11 @@ impl Store for SqliteStore {
             .execute(&self.writer)
             .await;
         done.map(|_| ()).map_err(|error| self.failed(&error))
+    }
+
+    /// Nothing is left in the write-ahead log.
+    async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
     }
 }

@@ -1,0 +1,80 @@
+//! The back end that the settings name: chosen once, opened as often as it takes.
+
+use std::sync::Arc;
+
+use anyhow::bail;
+use cluster::{Cluster, ClusterSettings};
+
+use super::config_map::{ConfigMapStore, Retries};
+use super::sqlite::SqliteStore;
+use super::{Store, StoreError};
+use crate::settings::{StorageSettings, StorageType};
+
+/// A back end with settings that may work.
+pub enum Backend {
+    /// ConfigMaps in the bridge's namespace.
+    ConfigMap(Cluster),
+    /// An SQLite file, which is open: what is wrong with it does not mend itself.
+    Sqlite(Arc<SqliteStore>),
+}
+
+impl Backend {
+    /// The back end that the settings name or, where they name none, that there are credentials for. Wrong settings are
+    /// an error; a peer that can't be reached yet is not.
+    pub async fn choose(settings: &StorageSettings, access: &ClusterSettings) -> anyhow::Result<Self> {
+        let (storage_type, why, cluster) = match settings.storage_type {
+            Some(StorageType::ConfigMap) => {
+                let Some(cluster) = cluster::connect(access).await? else {
+                    bail!(
+                        "STORAGE_TYPE is ConfigMap, but there are no cluster credentials: set KUBECONFIG, or use \
+                         STORAGE_TYPE=Sqlite"
+                    )
+                };
+                (StorageType::ConfigMap, "as STORAGE_TYPE says", Some(cluster))
+            }
+            Some(other) => (other, "as STORAGE_TYPE says", None),
+            None => match cluster::connect(access).await? {
+                Some(cluster) => {
+                    let why = "as STORAGE_TYPE is unset and there are cluster credentials";
+                    (StorageType::ConfigMap, why, Some(cluster))
+                }
+                None => (StorageType::Sqlite, "as STORAGE_TYPE is unset and there are no cluster credentials", None),
+            },
+        };
+        let backend = match (storage_type, cluster) {
+            (StorageType::ConfigMap, Some(cluster)) => Self::ConfigMap(cluster),
+            _ => Self::Sqlite(Arc::new(SqliteStore::open(&settings.sqlite_path).await?)),
+        };
+        tracing::info!("entries are kept in {}, {why}", backend.describe());
+        Ok(backend)
+    }
+
+    fn describe(&self) -> String {
+        match self {
+            Self::ConfigMap(cluster) => {
+                format!("ConfigMaps in namespace {} of {}", cluster.namespace, cluster.description)
+            }
+            Self::Sqlite(store) => store.describe(),
+        }
+    }
+
+    /// The cluster that it is in, if it is in one.
+    pub fn cluster(&self) -> Option<Cluster> {
+        match self {
+            Self::ConfigMap(cluster) => Some(cluster.clone()),
+            Self::Sqlite(_) => None,
+        }
+    }
+
+    /// Opens it; fails where it can't be reached.
+    pub async fn open(&self) -> Result<Arc<dyn Store>, StoreError> {
+        match self {
+            Self::Sqlite(store) => Ok(Arc::clone(store) as Arc<dyn Store>),
+            Self::ConfigMap(cluster) => {
+                let store =
+                    ConfigMapStore::open(cluster.client.clone(), &cluster.namespace, Retries::default()).await?;
+                Ok(Arc::new(store))
+            }
+        }
+    }
+}
