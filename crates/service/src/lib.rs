@@ -1,13 +1,15 @@
-//! What every service needs: [`settings`], [`telemetry`], [`metrics`], an HTTP [`server`] and [`http_client`], and a
+//! What every service needs: [`settings`], [`secret`]s, [`telemetry`], [`metrics`], an HTTP [`server`] and [`http_client`], and a
 //! graceful [`shutdown`]. Nothing in here knows what the services are about.
 
 pub mod http_client;
 pub mod metrics;
+pub mod secret;
 pub mod server;
 pub mod settings;
 pub mod shutdown;
 pub mod telemetry;
 
 pub use metrics::Metrics;
+pub use secret::Secret;
 pub use server::{ApiError, Listen, Readiness, Running, ServerBuilder};
 pub use shutdown::Shutdown;
