@@ -57,7 +57,7 @@ fn inventory(size: usize) -> Inventory {
             "lastUpdateTimeSinceEpoch": (1_750_000_000_000_i64 + i64::try_from(number).unwrap()).to_string(),
             "customProperties": texts(&[("License", "apache-2.0"), ("Provider", "Example"), ("granite", ""), ("chat", "")]),
         });
-        contents.models.insert(id, record::<RegisteredModel>(&model));
+        contents.models.insert(id, Arc::new(record::<RegisteredModel>(&model)));
     }
     for number in 0..size {
         let (parent, id) = (number / VERSIONS, format!("{}", size + number));
@@ -78,10 +78,10 @@ fn inventory(size: usize) -> Inventory {
         }
         let artifact = record::<ModelArtifact>(&artifact);
         if let Some(card) = CardRef::of(&artifact) {
-            contents.cards.insert(card, Some("# Granite\n\nWhat it is good for, and what not.\n".repeat(20)));
+            contents.cards.insert(card, Some("# Granite\n\nWhat it is good for, and what not.\n".repeat(20).into()));
         }
-        contents.artifacts.insert(id.clone(), vec![artifact]);
-        contents.versions.insert(id, record::<ModelVersion>(&version));
+        contents.artifacts.insert(id.clone(), vec![Arc::new(artifact)]);
+        contents.versions.insert(id, Arc::new(record::<ModelVersion>(&version)));
     }
     let services = (0..size).step_by(SERVED).map(|number| {
         let object = json!({
@@ -107,7 +107,7 @@ fn inventory(size: usize) -> Inventory {
 fn written(projection: &Projection, format: Format) -> usize {
     let digest = |entry: &normalizer::project::Entry| {
         let body = render(&entry.catalog, format).unwrap();
-        let card = entry.card.as_ref().map(|card| (card.key.as_str(), card.text.as_str())).unwrap_or_default();
+        let card = entry.card.as_ref().map(|card| (card.key.as_str(), &*card.text)).unwrap_or_default();
         content_digest(&body, card.0, card.1).as_str().len()
     };
     projection.entries.values().map(digest).sum()
@@ -154,7 +154,7 @@ fn one_change(criterion: &mut Criterion) {
             count += 1;
             let mut contents = RegistryContents::clone(&inventory.registries[&id]);
             let version = contents.versions.values_mut().next().unwrap();
-            version.description = Some(format!("Described for the time number {count}."));
+            Arc::make_mut(version).description = Some(format!("Described for the time number {count}."));
             inventory.registries.insert(id.clone(), Arc::new(contents));
             project(black_box(&inventory), &settings)
         });

@@ -136,23 +136,26 @@ impl Inventory {
     }
 }
 
+/// Records of one kind by id. They are shared: what a read finds unchanged is held once, however many contents know it.
+pub type Records<T> = BTreeMap<String, Arc<T>>;
+
 /// What a registry holds, as of its last read.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RegistryContents {
     /// What InferenceServices call this registry in their labels, where that is known.
     pub registry_name: Option<String>,
     /// Registered models by id, archived ones too.
-    pub models: BTreeMap<String, RegisteredModel>,
+    pub models: Records<RegisteredModel>,
     /// Model versions by id, archived ones too.
-    pub versions: BTreeMap<String, ModelVersion>,
+    pub versions: Records<ModelVersion>,
     /// The artifacts of each version that is shown, by the version's id.
-    pub artifacts: BTreeMap<String, Vec<ModelArtifact>>,
-    /// The registry's own records of what is served.
-    pub inference_services: Vec<InferenceServiceRecord>,
+    pub artifacts: BTreeMap<String, Vec<Arc<ModelArtifact>>>,
+    /// The registry's own records of what is served, by id.
+    pub inference_services: Records<InferenceServiceRecord>,
     /// Serving environments by id.
-    pub serving_environments: BTreeMap<String, ServingEnvironment>,
-    /// Model cards, as far as artifacts lead to one; `None` where the catalog has none.
-    pub cards: BTreeMap<CardRef, Option<String>>,
+    pub serving_environments: Records<ServingEnvironment>,
+    /// Model cards, as far as artifacts lead to one.
+    pub cards: Cards,
     /// Whether all records of the last read could be read: only then does a missing one say that it is gone.
     pub complete: bool,
     /// Records that could not be read.
@@ -169,9 +172,12 @@ impl RegistryContents {
 
     /// The catalog entries that the artifacts of shown versions lead to.
     pub fn wanted_cards(&self) -> BTreeSet<CardRef> {
-        self.artifacts.values().flatten().filter_map(CardRef::of).collect()
+        self.artifacts.values().flatten().filter_map(|artifact| CardRef::of(artifact)).collect()
     }
 }
+
+/// Model cards by where they come from; `None` where the catalog has none.
+pub type Cards = BTreeMap<CardRef, Option<Arc<str>>>;
 
 /// Where a model came from: its entry in a model catalog.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

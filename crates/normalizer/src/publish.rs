@@ -360,7 +360,7 @@ fn proves_absent(observed: &Observed, origin: &Origin) -> bool {
 impl Rendered {
     fn new(entry: &Entry, format: Format, options: &RenderOptions) -> Result<Self, RenderError> {
         let (model_card_key, model_card) =
-            entry.card.as_ref().map(|card| (card.key.clone(), card.text.clone())).unwrap_or_default();
+            entry.card.as_ref().map(|card| (card.key.clone(), card.text.to_string())).unwrap_or_default();
         let post = PostBody {
             body: render_with(&entry.catalog, format, options)?,
             last_update_time_since_epoch: entry.last_update.map(|time| time.to_string()).unwrap_or_default(),

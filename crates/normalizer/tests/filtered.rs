@@ -6,6 +6,8 @@
 #[path = "economy/storage.rs"]
 mod storage;
 
+use std::sync::Arc;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -36,8 +38,8 @@ fn incomplete(models: &[&str]) -> RegistryContents {
     let model = |name: &&str| record::<RegisteredModel>(&json!({"id": name, "name": name}));
     let version = |name: &&str| record::<ModelVersion>(&json!({"id": name, "name": "v1", "registeredModelId": name}));
     RegistryContents {
-        models: models.iter().map(model).map(|model| (model.id.clone(), model)).collect(),
-        versions: models.iter().map(version).map(|version| (version.id.clone(), version)).collect(),
+        models: models.iter().map(model).map(|model| (model.id.clone(), Arc::new(model))).collect(),
+        versions: models.iter().map(version).map(|version| (version.id.clone(), Arc::new(version))).collect(),
         complete: false,
         ..RegistryContents::default()
     }

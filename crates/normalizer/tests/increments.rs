@@ -165,7 +165,7 @@ async fn every_edit_shows_in_every_dialect(#[case] dialect: Dialect) {
     let model = contents.models.keys().nth(7).unwrap().clone();
     let version = contents.versions.keys().nth(9).unwrap().clone();
     let artifact = contents.artifacts[&version][0].id.clone();
-    let record = contents.inference_services[0].id.clone();
+    let record = contents.inference_services.keys().next().unwrap().clone();
     let edits: Vec<(&str, Edit<'_>)> = vec![
         ("model", Box::new(|| sample.update_model(&model, json!({"owner": "new"})).unwrap())),
         ("version", Box::new(|| sample.update_version(&version, json!({"description": "new"})).unwrap())),
@@ -277,5 +277,5 @@ async fn a_card_that_cannot_be_read_is_missing_and_then_asked_for_again() {
     assert!(contents.cards.is_empty(), "unknown is not absent");
     scene.registry.clear_faults();
     let (changed, _) = scene.increment(&contents, &mut Memory::default()).await;
-    assert_eq!(changed.unwrap().cards.into_values().flatten().collect::<Vec<_>>(), ["# Card"]);
+    assert_eq!(changed.unwrap().cards.into_values().flatten().collect::<Vec<_>>(), ["# Card".into()]);
 }

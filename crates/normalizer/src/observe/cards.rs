@@ -1,12 +1,13 @@
 //! Model cards: asked for once per distinct catalog model.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::{StreamExt as _, stream};
 use registry_client::{CatalogClient, RegistryError};
 
-use crate::inventory::CardRef;
+use crate::inventory::{CardRef, Cards};
 
 /// A catalog that may have the cards.
 #[derive(Debug)]
@@ -32,12 +33,7 @@ impl CardReader {
 
     /// The wanted cards. One that a catalog could not be asked for is the one known `before`, else it is missing from
     /// the result.
-    pub async fn read(
-        &self,
-        wanted: &BTreeSet<CardRef>,
-        before: &BTreeMap<CardRef, Option<String>>,
-        concurrency: usize,
-    ) -> BTreeMap<CardRef, Option<String>> {
+    pub async fn read(&self, wanted: &BTreeSet<CardRef>, before: &Cards, concurrency: usize) -> Cards {
         let read: Vec<(CardRef, Result<Option<String>, RegistryError>)> =
             stream::iter(wanted.iter().cloned().collect::<Vec<_>>())
                 .map(|card| async move {
@@ -47,11 +43,11 @@ impl CardReader {
                 .buffer_unordered(concurrency)
                 .collect()
                 .await;
-        let mut cards = BTreeMap::new();
+        let mut cards = Cards::new();
         let mut failure = None;
         for (card, text) in read {
             match text {
-                Ok(text) => drop(cards.insert(card, text)),
+                Ok(text) => drop(cards.insert(card, text.map(Arc::from))),
                 Err(error) => {
                     failure = Some(error.to_string());
                     cards.extend(before.get(&card).map(|known| (card, known.clone())));

@@ -5,6 +5,7 @@
 //! read proves absence. What a server's clock or order can hide is left to the full read, too.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use registry_client::pages::{ListQuery, Pages};
@@ -14,7 +15,7 @@ use registry_client::records::{
 use registry_client::{RegistryClient, RegistryError};
 
 use super::reader::RegistryReader;
-use crate::inventory::{RecordProblem, RegistryContents};
+use crate::inventory::{RecordProblem, Records, RegistryContents};
 
 /// How many versions are asked for an artifact that appeared without its version being touched.
 const GUESSES: usize = 4;
@@ -93,12 +94,12 @@ impl RegistryReader {
         memory: &mut Memory,
     ) -> Result<Increment, RegistryError> {
         let client = &self.client;
-        let versions = news(memory, &known(contents.versions.values()), |q| client.model_versions(q)).await?;
-        let models = news(memory, &known(contents.models.values()), |q| client.registered_models(q)).await?;
+        let versions = news(memory, &known(&contents.versions), |q| client.model_versions(q)).await?;
+        let models = news(memory, &known(&contents.models), |q| client.registered_models(q)).await?;
         let records = news(memory, &known(&contents.inference_services), |q| client.inference_services(q)).await?;
         let any_record = !contents.inference_services.is_empty() || !records.changed.is_empty();
         let environments = if any_record {
-            news(memory, &known(contents.serving_environments.values()), |q| client.serving_environments(q)).await?
+            news(memory, &known(&contents.serving_environments), |q| client.serving_environments(q)).await?
         } else {
             News::none()
         };
@@ -114,13 +115,10 @@ impl RegistryReader {
         let problems =
             [versions.problems, models.problems, records.problems, environments.problems, artifacts.problems].concat();
         next.problems.extend(problems.into_iter().filter(|problem| !contents.problems.contains(problem)));
-        next.versions.extend(versions.changed.into_iter().map(|version| (version.id.clone(), version)));
-        next.models.extend(models.changed.into_iter().map(|model| (model.id.clone(), model)));
-        let mut by_id: BTreeMap<String, InferenceServiceRecord> =
-            next.inference_services.drain(..).map(|record| (record.id.clone(), record)).collect();
-        by_id.extend(records.changed.into_iter().map(|record| (record.id.clone(), record)));
-        next.inference_services = by_id.into_values().collect();
-        next.serving_environments.extend(environments.changed.into_iter().map(|e| (e.id.clone(), e)));
+        add(&mut next.versions, versions.changed);
+        add(&mut next.models, models.changed);
+        add(&mut next.inference_services, records.changed);
+        add(&mut next.serving_environments, environments.changed);
         self.renew_artifacts(&mut next, touched, artifacts.changed, memory).await?;
         self.renew_cards(&mut next).await;
         // A record that is as before but for its time leaves the contents as they were.
@@ -130,10 +128,9 @@ impl RegistryReader {
     /// Whether the newest record of a list is one that is not known: a few small requests.
     pub async fn has_news(&self, contents: &RegistryContents, memory: &Memory) -> Result<bool, RegistryError> {
         let client = &self.client;
-        let by_id: HashMap<&str, &InferenceServiceRecord> = known(&contents.inference_services);
-        Ok(is_new(memory, client.model_versions(newest_one()), |id| contents.versions.get(id)).await?
-            || is_new(memory, client.registered_models(newest_one()), |id| contents.models.get(id)).await?
-            || is_new(memory, client.inference_services(newest_one()), |id| by_id.get(id).copied()).await?)
+        Ok(is_new(memory, client.model_versions(newest_one()), &contents.versions).await?
+            || is_new(memory, client.registered_models(newest_one()), &contents.models).await?
+            || is_new(memory, client.inference_services(newest_one()), &contents.inference_services).await?)
     }
 
     async fn artifact_news(
@@ -142,7 +139,8 @@ impl RegistryReader {
         memory: &mut Memory,
     ) -> Result<News<ModelArtifact>, RegistryError> {
         let foreign = std::mem::take(&mut memory.foreign_artifacts);
-        let all = known(contents.artifacts.values().flatten().chain(foreign.values()));
+        let mut all = artifacts_in(contents);
+        all.extend(foreign.iter().map(|(id, artifact)| (id.as_str(), artifact)));
         let found = news(memory, &all, |query| self.client.model_artifacts(query)).await;
         memory.foreign_artifacts = foreign;
         found
@@ -172,12 +170,12 @@ impl RegistryReader {
         due.extend(changed.iter().filter_map(|artifact| owner_of(&artifact.id)).cloned());
         self.read_artifacts(next, due.into_iter().collect()).await?;
         let unexplained = |next: &RegistryContents| {
-            let known = known(next.artifacts.values().flatten());
+            let known = artifacts_in(next);
             changed.iter().filter(|artifact| !known.contains_key(artifact.id.as_str())).count()
         };
         if unexplained(next) > 0 {
             // An artifact that came after its version belongs, most often, to one that had none.
-            let mut bare: Vec<&ModelVersion> = next
+            let mut bare: Vec<&Arc<ModelVersion>> = next
                 .artifacts
                 .iter()
                 .filter(|(version, artifacts)| artifacts.is_empty() && !touched.contains(*version))
@@ -187,15 +185,14 @@ impl RegistryReader {
             let guesses: Vec<String> = bare.into_iter().take(GUESSES).map(|version| version.id.clone()).collect();
             self.read_artifacts(next, guesses).await?;
         }
-        let known = known(next.artifacts.values().flatten());
+        let known = artifacts_in(next);
         let foreign = changed.iter().filter(|artifact| !known.contains_key(artifact.id.as_str()));
         memory.foreign_artifacts.extend(foreign.map(|artifact| (artifact.id.clone(), artifact.clone())));
         Ok(())
     }
 
     async fn read_artifacts(&self, next: &mut RegistryContents, versions: Vec<String>) -> Result<(), RegistryError> {
-        let before: BTreeMap<String, Vec<ModelArtifact>> =
-            versions.iter().filter_map(|v| Some((v.clone(), next.artifacts.get(v)?.clone()))).collect();
+        let before = versions.iter().filter_map(|v| Some((v.clone(), next.artifacts.get(v)?.clone()))).collect();
         let read = self.artifacts(next, &versions, &before).await?;
         next.artifacts.extend(read);
         Ok(())
@@ -213,8 +210,19 @@ impl RegistryReader {
     }
 }
 
-fn known<'a, T: Stamped + 'a>(records: impl IntoIterator<Item = &'a T>) -> Known<'a, T> {
-    records.into_iter().map(|record| (record.id().as_str(), record)).collect()
+fn known<T>(records: &Records<T>) -> Known<'_, T> {
+    records.iter().map(|(id, record)| (id.as_str(), record.as_ref())).collect()
+}
+
+/// The artifacts of all versions.
+fn artifacts_in(contents: &RegistryContents) -> Known<'_, ModelArtifact> {
+    let all = contents.artifacts.values().flatten();
+    all.map(|artifact| (artifact.id.as_str(), artifact.as_ref())).collect()
+}
+
+/// Puts changed records in the place of those known.
+fn add<T: Stamped>(records: &mut Records<T>, changed: Vec<T>) {
+    records.extend(changed.into_iter().map(|record| (record.id().clone(), Arc::new(record))));
 }
 
 fn newest_one() -> ListQuery {
@@ -223,17 +231,17 @@ fn newest_one() -> ListQuery {
 
 /// Whether the first record of a list is not the one that is known under its id. A server that is known to have an order
 /// of its own cannot be asked this way.
-async fn is_new<'a, T: Record + Stamped + PartialEq + 'a>(
+async fn is_new<T: Record + Stamped + PartialEq>(
     memory: &Memory,
     mut newest: Pages<T>,
-    known: impl Fn(&str) -> Option<&'a T>,
+    known: &Records<T>,
 ) -> Result<bool, RegistryError> {
     if memory.unordered.contains(T::KIND) {
         return Ok(false);
     }
     let page = newest.next_page().await?;
     let first = page.and_then(|page| page.records.into_iter().flatten().next());
-    Ok(first.is_some_and(|record| known(record.id()) != Some(&record)))
+    Ok(first.is_some_and(|record| known.get(record.id()).map(AsRef::as_ref) != Some(&record)))
 }
 
 /// What is new in a list.

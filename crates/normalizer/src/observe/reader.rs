@@ -1,6 +1,7 @@
 //! Reads a registry: lists, artifacts, and the model cards that these lead to.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use registry_client::pages::{ListQuery, Listing};
 use registry_client::records::{ModelArtifact, Record, RecordError};
@@ -8,7 +9,7 @@ use registry_client::{RegistryClient, RegistryError};
 
 use super::cards::CardReader;
 use super::increment::artifacts_of;
-use crate::inventory::{RecordProblem, RegistryContents};
+use crate::inventory::{RecordProblem, Records, RegistryContents};
 
 /// Reads one registry and the catalogs beside it.
 #[derive(Debug)]
@@ -38,8 +39,7 @@ impl RegistryReader {
         let records = self.client.inference_services(ListQuery::default()).collect_all().await?;
         contents.versions = contents.take(versions, &before.versions, |version| &version.id);
         contents.models = contents.take(models, &before.models, |model| &model.id);
-        let recorded = before.inference_services.iter().map(|record| (record.id.clone(), record.clone())).collect();
-        contents.inference_services = contents.take(records, &recorded, |record| &record.id).into_values().collect();
+        contents.inference_services = contents.take(records, &before.inference_services, |record| &record.id);
         if !contents.inference_services.is_empty() {
             let environments = self.client.serving_environments(ListQuery::default()).collect_all().await?;
             contents.serving_environments = contents.take(environments, &before.serving_environments, |e| &e.id);
@@ -56,13 +56,13 @@ impl RegistryReader {
         &self,
         contents: &mut RegistryContents,
         versions: &[String],
-        before: &BTreeMap<String, Vec<ModelArtifact>>,
-    ) -> Result<BTreeMap<String, Vec<ModelArtifact>>, RegistryError> {
+        before: &BTreeMap<String, Vec<Arc<ModelArtifact>>>,
+    ) -> Result<BTreeMap<String, Vec<Arc<ModelArtifact>>>, RegistryError> {
         let listings = artifacts_of(&self.client, versions.to_vec(), self.concurrency).await?;
         let mut artifacts = BTreeMap::new();
         for (version, listing) in listings {
             let known = before.get(&version).into_iter().flatten();
-            let known = known.map(|artifact| (artifact.id.clone(), artifact.clone())).collect();
+            let known = known.map(|artifact| (artifact.id.clone(), Arc::clone(artifact))).collect();
             // An artifact that cannot be read hides no version.
             let complete = contents.complete;
             let found = contents.take(listing, &known, |artifact| &artifact.id);
@@ -81,18 +81,22 @@ impl RegistryContents {
         shown.map(|version| version.id.as_str())
     }
 
-    /// The records of a list by their ids. Where some of it could not be read, what was known and is missing now may be
-    /// among that, and stays.
-    fn take<T: Record + Clone>(
+    /// The records of a list by their ids; those that are as before are the ones from before. Where some of the list could
+    /// not be read, what was known and is missing now may be among that, and stays.
+    fn take<T: Record + PartialEq>(
         &mut self,
         listing: Listing<T>,
-        before: &BTreeMap<String, T>,
+        before: &Records<T>,
         id: impl Fn(&T) -> &String,
-    ) -> BTreeMap<String, T> {
+    ) -> Records<T> {
         let mut found = if listing.malformed.is_empty() { BTreeMap::new() } else { before.clone() };
         self.complete &= listing.malformed.is_empty();
         self.problems.extend(listing.malformed.into_iter().map(RecordProblem::from));
-        found.extend(listing.records.into_iter().map(|record| (id(&record).clone(), record)));
+        let shared = |record: T| match before.get(id(&record)) {
+            Some(known) if **known == record => Arc::clone(known),
+            _ => Arc::new(record),
+        };
+        found.extend(listing.records.into_iter().map(|record| (id(&record).clone(), shared(record))));
         found
     }
 }

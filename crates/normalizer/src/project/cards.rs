@@ -1,6 +1,7 @@
 //! Model cards: the keys under which location serves them, and the addresses that lead there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bridge_api::digest::Digest;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -13,7 +14,7 @@ use crate::inventory::CardRef;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Found {
     pub(super) card: CardRef,
-    pub(super) text: String,
+    pub(super) text: Arc<str>,
 }
 
 /// Unreserved characters stay as they are in a query.
@@ -34,8 +35,8 @@ pub(super) fn keys<'a>(found: impl Iterator<Item = &'a Found>) -> BTreeMap<Found
 }
 
 fn digest(found: &Found) -> String {
-    let parts = [&found.card.source, &found.card.group, &found.card.name, &found.text];
-    Digest::of_parts(parts.map(String::as_bytes)).as_str()[..16].to_owned()
+    let parts = [&found.card.source, &found.card.group, &found.card.name, &*found.text];
+    Digest::of_parts(parts.map(str::as_bytes)).as_str()[..16].to_owned()
 }
 
 /// Where location serves the card of that key.

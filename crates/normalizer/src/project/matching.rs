@@ -126,7 +126,7 @@ fn by_record(inventory: &Inventory) -> BTreeMap<(&str, &str), VersionRef<'_>> {
     }
     let mut found = BTreeMap::new();
     for (source, contents) in &inventory.registries {
-        let mut records: Vec<_> = contents.inference_services.iter().filter(|record| record.is_deployed()).collect();
+        let mut records: Vec<_> = contents.inference_services.values().filter(|record| record.is_deployed()).collect();
         // The newest first: of several records of one service it counts.
         records.sort_by_cached_key(|record| Reverse((record.create_time, record.id.len(), record.id.clone())));
         for record in records {
@@ -160,6 +160,7 @@ fn version_of<'a>(contents: &'a RegistryContents, record: &InferenceServiceRecor
         return contents.versions.get(id).map(|version| version.id.as_str());
     }
     let newest = |version: &&ModelVersion| (version.create_time, version.id.len(), version.id.clone());
-    let of_model = contents.versions.values().filter(|v| v.registered_model_id == record.registered_model_id);
+    let versions = contents.versions.values().map(AsRef::as_ref);
+    let of_model = versions.filter(|v| v.registered_model_id == record.registered_model_id);
     of_model.filter(|version| version.state.is_live()).max_by_key(newest).map(|version| version.id.as_str())
 }

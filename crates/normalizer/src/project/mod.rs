@@ -16,6 +16,7 @@ mod server;
 mod serving;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bridge_api::key::EntryKey;
 use bridge_api::messages::{Origin, ReconcilerType, ServedBy};
@@ -91,7 +92,7 @@ pub struct Card {
     /// The `key` parameter of `/modelcard`.
     pub key: String,
     /// Markdown.
-    pub text: String,
+    pub text: Arc<str>,
 }
 
 /// Something that could not be published as it was given: what it is, and why.

@@ -1,6 +1,7 @@
 //! Drafts of what registries hold: one for each LIVE version of a LIVE registered model.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bridge_api::messages::ReconcilerType;
 use model_catalog::names::Tag;
@@ -133,11 +134,11 @@ fn draft(
 
 /// The newest LIVE model artifact that says where the model is; by id where two are of one time, so that the choice
 /// does not depend on the order in which a registry lists them.
-fn newest(artifacts: &[ModelArtifact]) -> Option<&ModelArtifact> {
+fn newest(artifacts: &[Arc<ModelArtifact>]) -> Option<&ModelArtifact> {
     let located = |artifact: &ModelArtifact| artifact.uri.as_deref().is_some_and(|uri| !uri.trim().is_empty());
     let rank =
         |artifact: &&ModelArtifact| (located(artifact), artifact.create_time, artifact.id.len(), artifact.id.clone());
-    artifacts.iter().filter(|artifact| artifact.state.is_live()).max_by_key(rank)
+    artifacts.iter().map(AsRef::as_ref).filter(|artifact: &&ModelArtifact| artifact.state.is_live()).max_by_key(rank)
 }
 
 /// Both descriptions, one below the other.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model_catalog::render::{Format, render};
-use normalizer::inventory::{CardRef, Inventory, RecordProblem, RegistryContents, SourceId};
+use normalizer::inventory::{CardRef, Inventory, RecordProblem, Records, RegistryContents, SourceId};
 use normalizer::observe::manifests;
 use normalizer::project::filter::Filter;
 use normalizer::project::owners::Owners;
@@ -55,20 +55,22 @@ fn contents(registry: &Value) -> RegistryContents {
     let versions = read(&registry["model_versions"], &mut problems);
     let environments = read(&registry["serving_environments"], &mut problems);
     let inference_services = read(&registry["inference_services"], &mut problems);
-    let artifacts: BTreeMap<String, Vec<ModelArtifact>> = entries(&registry["model_artifacts"])
-        .map(|(version, artifacts)| (version.clone(), read(artifacts, &mut problems)))
+    let artifacts: BTreeMap<String, Vec<Arc<ModelArtifact>>> = entries(&registry["model_artifacts"])
+        .map(|(version, artifacts)| {
+            (version.clone(), read(artifacts, &mut problems).into_iter().map(Arc::new).collect())
+        })
         .collect();
     let text = |card: &Value, field: &str| card[field].as_str().unwrap_or_default().to_owned();
     let cards = items(&registry["cards"]).map(|card| {
         let key = CardRef { source: text(card, "source"), group: text(card, "group"), name: text(card, "name") };
-        (key, card["readme"].as_str().map(str::to_owned))
+        (key, card["readme"].as_str().map(Arc::from))
     });
     RegistryContents {
         registry_name: registry["name"].as_str().map(str::to_owned),
         models: by_id(models, |model: &registry_client::RegisteredModel| model.id.clone()),
         versions: by_id(versions, |version: &registry_client::ModelVersion| version.id.clone()),
         artifacts,
-        inference_services,
+        inference_services: by_id(inference_services, |one: &registry_client::InferenceServiceRecord| one.id.clone()),
         serving_environments: by_id(environments, |one: &registry_client::ServingEnvironment| one.id.clone()),
         cards: cards.collect(),
         complete: problems.is_empty(),
@@ -87,8 +89,8 @@ fn read<T: Record>(list: &Value, problems: &mut Vec<RecordProblem>) -> Vec<T> {
     records
 }
 
-fn by_id<T>(records: Vec<T>, id: impl Fn(&T) -> String) -> BTreeMap<String, T> {
-    records.into_iter().map(|record| (id(&record), record)).collect()
+fn by_id<T>(records: Vec<T>, id: impl Fn(&T) -> String) -> Records<T> {
+    records.into_iter().map(|record| (id(&record), Arc::new(record))).collect()
 }
 
 /// Projects the wire forms.
