@@ -202,15 +202,16 @@ fn finish(
     settings: &ProjectionSettings,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> (BTreeMap<EntryKey, Entry>, Questions) {
-    let mut wishes: Vec<Wish> = drafts.iter().map(|draft| draft.wish.clone()).collect();
     // What is only remembered takes part in the naming behind the drafts, and is not published anew.
     let drafted: BTreeSet<&Identity> = drafts.iter().map(|draft| &draft.wish.identity).collect();
-    let remembered = inventory.remembered.iter().map(Wish::from);
     let is_there = |identity: &Identity| drafted.contains(identity) || filtered.contains(identity);
-    wishes.extend(remembered.filter(|wish| !is_there(&wish.identity)));
+    let remembered: Vec<Wish> =
+        inventory.remembered.iter().map(Wish::from).filter(|wish| !is_there(&wish.identity)).collect();
+    let wishes: Vec<&Wish> = drafts.iter().map(|draft| &draft.wish).chain(&remembered).collect();
+    let namings = naming::assign(&wishes);
     let card_keys = cards::keys(drafts.iter().filter_map(|draft| draft.card.as_ref()));
     let (mut entries, mut all_questions) = (BTreeMap::new(), Questions::new());
-    for (draft, naming) in drafts.into_iter().zip(naming::assign(&wishes)) {
+    for (draft, naming) in drafts.into_iter().zip(namings) {
         let Some(naming) = naming else {
             diagnostics.push(Diagnostic {
                 source: draft.wish.identity.source.clone(),

@@ -102,18 +102,17 @@ pub struct Naming {
 ///
 /// An entry is left out (`None`) only if its identity is there twice, which a source that obeys its own rules never
 /// shows: one of the two is named.
-pub fn assign(wishes: &[Wish]) -> Vec<Option<Naming>> {
-    let digests: Vec<String> = wishes.iter().map(|wish| wish.identity.digest()).collect();
+pub fn assign(wishes: &[&Wish]) -> Vec<Option<Naming>> {
     let firsts = firsts(wishes);
     let preferred = |of: fn(&Wish) -> Option<String>| -> Vec<Option<String>> {
-        wishes.iter().zip(&firsts).map(|(wish, first)| of(wish).filter(|_| *first)).collect()
+        wishes.iter().zip(&firsts).map(|(wish, first)| if *first { of(wish) } else { None }).collect()
     };
     let keys = unique(&preferred(preferred_key), &firsts, &BTreeSet::new(), |index, length| {
         let [first, second] = [&wishes[index].first, &wishes[index].second].map(|name| fallback_segment(name));
-        format!("{first}_{second}-{}", &digests[index][..length])
+        format!("{first}_{second}-{}", &wishes[index].identity.digest()[..length])
     });
     let names = unique(&preferred(preferred_name), &firsts, &BTreeSet::new(), |index, length| {
-        with_digest(&full_name(&wishes[index]), &digests[index][..length])
+        with_digest(&full_name(wishes[index]), &wishes[index].identity.digest()[..length])
     });
     let mut further = further_names(wishes, &names);
     keys.into_iter()
@@ -127,7 +126,7 @@ pub fn assign(wishes: &[Wish]) -> Vec<Option<Naming>> {
 }
 
 /// What the further models of each wish are called, by the wish's index.
-fn further_names(wishes: &[Wish], names: &[Option<String>]) -> BTreeMap<usize, BTreeMap<String, EntityName>> {
+fn further_names(wishes: &[&Wish], names: &[Option<String>]) -> BTreeMap<usize, BTreeMap<String, EntityName>> {
     let mut models: Vec<(usize, &str, &str)> = Vec::new();
     for (index, (wish, name)) in wishes.iter().zip(names).enumerate() {
         let Some(name) = name else { continue };
@@ -142,12 +141,10 @@ fn further_names(wishes: &[Wish], names: &[Option<String>]) -> BTreeMap<usize, B
             EntityName::lossy(&full).filter(|_| whole).map(|name| name.to_string())
         })
         .collect();
-    let digests: Vec<String> =
-        models.iter().map(|(index, _, model)| wishes[*index].identity.digest_of(model)).collect();
     let taken: BTreeSet<&str> = names.iter().flatten().map(String::as_str).collect();
     let found = unique(&preferred, &vec![true; models.len()], &taken, |model, length| {
-        let (_, entry, name) = models[model];
-        with_digest(&format!("{entry}-{}", name.trim()), &digests[model][..length])
+        let (index, entry, name) = models[model];
+        with_digest(&format!("{entry}-{}", name.trim()), &wishes[index].identity.digest_of(name)[..length])
     });
     let mut by_wish: BTreeMap<usize, BTreeMap<String, EntityName>> = BTreeMap::new();
     for ((index, _, model), name) in models.iter().zip(found) {
@@ -164,7 +161,7 @@ fn with_digest(full: &str, digest: &str) -> String {
 }
 
 /// For each wish, whether it is the first of its identity in the identities' own order of names.
-fn firsts(wishes: &[Wish]) -> Vec<bool> {
+fn firsts(wishes: &[&Wish]) -> Vec<bool> {
     let mut best: BTreeMap<&Identity, usize> = BTreeMap::new();
     for (index, wish) in wishes.iter().enumerate() {
         let slot = best.entry(&wish.identity).or_insert(index);
@@ -266,6 +263,10 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    fn assign(wishes: &[Wish]) -> Vec<Option<Naming>> {
+        super::assign(&wishes.iter().collect::<Vec<_>>())
+    }
 
     fn wish(source: &str, ids: (&str, &str), names: (&str, &str)) -> Wish {
         Wish {
