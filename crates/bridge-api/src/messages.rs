@@ -90,6 +90,9 @@ pub struct StorageBody {
     /// Whether `location_id` is one that Backstage gave.
     #[serde(rename = "locationIDValid", deserialize_with = "null_is_false")]
     pub location_id_valid: bool,
+    /// Ours: the content that Backstage was last told to read there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location_digest: Option<Digest>,
     /// Which part of the normalizer the entry came from; empty in what very old bridges stored.
     #[serde(deserialize_with = "null_is_empty")]
     pub reconciler_type: String,
@@ -224,6 +227,7 @@ impl fmt::Debug for StorageBody {
             .field("location_id", &self.location_id)
             .field("location_target", &self.location_target)
             .field("location_id_valid", &self.location_id_valid)
+            .field("location_digest", &self.location_digest)
             .field("reconciler_type", &self.reconciler_type)
             .field("last_update_time_since_epoch", &self.last_update_time_since_epoch)
             .field("model_card_key", &self.model_card_key)

@@ -205,7 +205,7 @@ impl BackstageImport {
     }
 
     async fn remember(&self, wanted: &Wanted, id: String) -> Result<(), StoreError> {
-        let location = Some(ImportedLocation { id, target: wanted.target.clone() });
+        let location = Some(ImportedLocation { id, target: wanted.target.clone(), told: None });
         if wanted.remembered == location {
             return Ok(());
         }

@@ -15,11 +15,12 @@ pub(crate) struct Decoded {
 }
 
 /// The fields that [`encode`] writes itself.
-const OWN_FIELDS: [&str; 9] = [
+const OWN_FIELDS: [&str; 10] = [
     "body",
     "locationId",
     "locationTarget",
     "locationIDValid",
+    "locationDigest",
     "reconcilerType",
     "lastUpdateTimeSinceEpoch",
     "modelCardKey",

@@ -21,6 +21,8 @@ pub struct ImportedLocation {
     pub id: String,
     /// The URL that Backstage reads.
     pub target: String,
+    /// The content that it was last told to read there; `None` where nobody knows.
+    pub told: Option<Digest>,
 }
 
 /// An entry with all that is kept of it.
@@ -89,13 +91,14 @@ impl StoredEntry {
 impl From<StoredEntry> for StorageBody {
     fn from(entry: StoredEntry) -> Self {
         let location_id_valid = entry.location.is_some();
-        let (location_id, location_target) =
-            entry.location.map(|location| (location.id, location.target)).unwrap_or_default();
+        let (location_id, location_target, location_digest) =
+            entry.location.map(|location| (location.id, location.target, location.told)).unwrap_or_default();
         Self {
             body: entry.body,
             location_id,
             location_target,
             location_id_valid,
+            location_digest,
             reconciler_type: entry.reconciler_type.to_string(),
             last_update_time_since_epoch: entry.last_update,
             model_card_key: entry.model_card_key,
@@ -107,8 +110,11 @@ impl From<StoredEntry> for StorageBody {
 
 impl From<StorageBody> for StoredEntry {
     fn from(stored: StorageBody) -> Self {
-        let location = (stored.location_id_valid && !stored.location_id.is_empty())
-            .then_some(ImportedLocation { id: stored.location_id, target: stored.location_target });
+        let location = (stored.location_id_valid && !stored.location_id.is_empty()).then_some(ImportedLocation {
+            id: stored.location_id,
+            target: stored.location_target,
+            told: stored.location_digest,
+        });
         Self {
             body: stored.body,
             // Very old bridges kept no type, and had no other than this one.

@@ -171,7 +171,8 @@ fn describe(path: &Path) -> String {
 fn location_of(row: &sqlx::sqlite::SqliteRow) -> Result<Option<ImportedLocation>, sqlx::Error> {
     let id: Option<String> = row.try_get("location_id")?;
     let target: Option<String> = row.try_get("location_target")?;
-    Ok(id.zip(target).map(|(id, target)| ImportedLocation { id, target }))
+    let told = row.try_get::<Option<String>, _>("location_digest")?.map(Digest::from);
+    Ok(id.zip(target).map(|(id, target)| ImportedLocation { id, target, told }))
 }
 
 /// An origin that cannot be read is none: the normalizer then says it again.
@@ -240,7 +241,7 @@ impl Store for SqliteStore {
     async fn index(&self) -> Result<Vec<IndexEntry>, StoreError> {
         let rows = sqlx::query(
             "SELECT entry_key, digest, reconciler_type, origin, length(body) AS body_len, location_id, \
-             location_target \
+             location_target, location_digest \
              FROM entries ORDER BY entry_key",
         )
         .fetch_all(&self.readers)
@@ -290,13 +291,15 @@ impl Store for SqliteStore {
     }
 
     async fn set_location(&self, key: &EntryKey, location: Option<ImportedLocation>) -> Result<(), StoreError> {
-        let (id, target) = location.map(|location| (location.id, location.target)).unzip();
-        let done = sqlx::query("UPDATE entries SET location_id = ?, location_target = ? WHERE entry_key = ?")
-            .bind(id)
-            .bind(target)
-            .bind(key.as_str())
-            .execute(&self.writer)
-            .await;
+        let done = sqlx::query(
+            "UPDATE entries SET location_id = ?, location_target = ?, location_digest = ? WHERE entry_key = ?",
+        )
+        .bind(location.as_ref().map(|location| location.id.as_str()))
+        .bind(location.as_ref().map(|location| location.target.as_str()))
+        .bind(location.as_ref().and_then(|location| location.told.as_ref()).map(Digest::as_str))
+        .bind(key.as_str())
+        .execute(&self.writer)
+        .await;
         done.map(|_| ()).map_err(|error| self.failed(&error))
     }
 

@@ -27,7 +27,8 @@ fn origin(child: &str) -> Origin {
 }
 
 pub(crate) fn location(id: &str) -> ImportedLocation {
-    ImportedLocation { id: id.to_owned(), target: format!("http://bridge:9090/{id}/v1/catalog-info.yaml") }
+    let target = format!("http://bridge:9090/{id}/v1/catalog-info.yaml");
+    ImportedLocation { id: id.to_owned(), target, told: Some(entry(id).digest()) }
 }
 
 pub(crate) async fn an_upsert_creates_updates_or_changes_nothing(bed: &dyn Bed) {
@@ -140,6 +141,9 @@ pub(crate) async fn the_location_survives_upserts_and_ends_with_the_entry(bed: &
     store.upsert(&granite, entry("two")).await.unwrap();
     assert_eq!(store.fetch(&granite).await.unwrap().unwrap().location, Some(location("x")));
     assert_eq!(store.index().await.unwrap()[0].location, Some(location("x")));
+    let untold = ImportedLocation { told: None, ..location("x") };
+    store.set_location(&granite, Some(untold.clone())).await.unwrap();
+    assert_eq!(store.index().await.unwrap()[0].location, Some(untold));
     store.set_location(&granite, None).await.unwrap();
     assert_eq!(store.fetch(&granite).await.unwrap(), Some(entry("two")));
     store.remove(std::slice::from_ref(&granite)).await.unwrap();
