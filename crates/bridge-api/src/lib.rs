@@ -14,5 +14,6 @@ pub use clients::{ClientError, LocationClient, StorageClient, Upserted};
 pub use digest::{Digest, content_digest};
 pub use key::{EntryKey, KeyError};
 pub use messages::{
-    EntryDigest, ErrorBody, KeyList, KeySet, Origin, PostBody, ReconcilerType, StorageBody, UriList, from_json,
+    EntryDigest, ErrorBody, FetchedEntries, KeyList, KeySet, MAX_FETCHED_KEYS, Origin, PostBody, ReconcilerType,
+    StorageBody, UriList, from_json,
 };

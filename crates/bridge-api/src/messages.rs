@@ -4,6 +4,7 @@
 //! is ignored. Writing is strict: lists are always arrays, and what is ours alone is left out when there is nothing to
 //! say.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -13,6 +14,7 @@ use thiserror::Error;
 
 use crate::base64_bytes;
 use crate::digest::Digest;
+use crate::key::EntryKey;
 
 /// Reads one of these messages. Unlike plain `serde_json` it takes nothing but an object: an array would be read as the
 /// fields in their order, and an empty one as a message that says nothing.
@@ -151,11 +153,24 @@ pub struct UriList {
     pub entries: Option<Vec<EntryDigest>>,
 }
 
-/// Ours: the JSON body of `POST /currentkeyset` for a key set that is too long for a URL.
+/// Ours: the JSON body of `POST /currentkeyset` for a key set that is too long for a URL, and of `POST /fetch`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeySet {
-    /// All keys that there are now.
+    /// All keys that there are now, or those that are asked for.
     pub keys: Vec<String>,
+}
+
+/// The most keys that one `POST /fetch` may ask for.
+pub const MAX_FETCHED_KEYS: usize = 1_000;
+
+/// Ours: storage's answer to `POST /fetch`. A key that was asked for and is in neither part is not there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FetchedEntries {
+    /// What was found.
+    pub entries: BTreeMap<EntryKey, StorageBody>,
+    /// What was not looked for because the answer is long enough: to be asked for again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rest: Vec<EntryKey>,
 }
 
 /// The JSON body of each answer that reports an error.

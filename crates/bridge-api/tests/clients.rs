@@ -116,9 +116,12 @@ async fn lists_of_a_go_storage_and_of_ours() {
     let (_, go) = Peer::start(go_storage).await;
     let list = StorageClient::new(go, http()).list().await.unwrap();
     assert_eq!((list.keys.len(), list.entries), (1, None));
-    let (_, ours) = Peer::start(our_storage).await;
-    let list = StorageClient::new(ours, http()).list().await.unwrap();
-    assert_eq!(list.entries.unwrap()[0].digest.as_str(), "d");
+    let (peer, ours) = Peer::start(our_storage).await;
+    let client = StorageClient::new(ours, http());
+    for list in [client.list().await.unwrap(), client.list_digests().await.unwrap()] {
+        assert_eq!(list.entries.unwrap()[0].digest.as_str(), "d");
+    }
+    assert_eq!(peer.lines(), ["GET /list?details=true", "GET /list?details=true&origins=false"]);
 }
 
 #[tokio::test]
@@ -134,6 +137,38 @@ async fn what_storage_does_not_hold_is_nothing() {
     assert_eq!(client.fetch(&key("gone_v1")).await.unwrap(), None);
     assert_eq!(client.fetch(&key("here_v1")).await.unwrap().unwrap().body, b"{}");
     assert_eq!(peer.lines(), ["GET /fetch?key=gone_v1", "GET /fetch?key=here_v1"]);
+}
+
+#[tokio::test]
+async fn many_entries_are_asked_for_at_once_and_what_is_too_much_is_left() {
+    let (peer, url) = Peer::start(|_| {
+        let answer = json!({"entries": {"a_b": {"body": "e30=", "reconcilerType": "kserve"}}, "rest": ["c_d"]});
+        Json(answer).into_response()
+    })
+    .await;
+    let client = StorageClient::new(url, http());
+    let fetched = client.fetch_many(&[key("a_b"), key("c_d"), key("e_f")]).await.unwrap();
+    assert_eq!(fetched.entries[&key("a_b")].body, b"{}");
+    assert_eq!((fetched.entries.len(), fetched.rest), (1, vec![key("c_d")]));
+    assert_eq!(peer.lines(), ["POST /fetch"]);
+    assert_eq!(peer.seen()[0].body, json!({"keys": ["a_b", "c_d", "e_f"]}));
+
+    let all = keys(1_003);
+    let fetched = client.fetch_many(&all).await.unwrap();
+    assert_eq!(peer.seen()[1].body["keys"].as_array().unwrap().len(), 1_000);
+    assert_eq!(fetched.rest, [&[key("c_d")], &all[1_000..]].concat());
+}
+
+#[tokio::test]
+async fn a_storage_that_gives_one_entry_at_a_time_is_an_error_to_who_asks_for_many() {
+    let (_, url) = Peer::start(|_| StatusCode::METHOD_NOT_ALLOWED.into_response()).await;
+    let error = StorageClient::new(url, http()).fetch_many(&[key("a_b")]).await.unwrap_err();
+    assert_eq!(error.status(), Some(StatusCode::METHOD_NOT_ALLOWED));
+    for text in ["{}", "[]", r#"{"entries": {"nokey": {}}}"#, r#"{"body": "e30="}"#] {
+        let (_, url) = Peer::start(move |_| text.into_response()).await;
+        let error = StorageClient::new(url, http()).fetch_many(&[key("a_b")]).await.unwrap_err();
+        assert!(matches!(error, ClientError::Unexpected { .. }), "{text}: {error}");
+    }
 }
 
 #[tokio::test]

@@ -42,8 +42,20 @@ pub enum Unservable {
 impl Entry {
     /// An entry with this content, if its document is one of the given format.
     pub fn new(format: Format, body: Vec<u8>, card_key: &str, card: String) -> Result<Self, Unservable> {
-        check(format, &body)?;
+        Self::checked(format, body, card_key, card).map_err(|(unservable, _)| unservable)
+    }
+
+    /// The same; content that cannot be served is named by its digest.
+    pub(crate) fn checked(
+        format: Format,
+        body: Vec<u8>,
+        card_key: &str,
+        card: String,
+    ) -> Result<Self, (Unservable, Digest)> {
         let digest = content_digest(&body, card_key, &card);
+        if let Err(unservable) = check(format, &body) {
+            return Err((unservable, digest));
+        }
         let card = (!card_key.is_empty()).then(|| Card::new(card_key, card));
         Ok(Self { document: Representation::new(body, digest), card })
     }

@@ -1,27 +1,28 @@
 //! Brings the catalog in line with storage: once completely at the start, and at an interval from then on, which heals
 //! whatever pushes missed.
 //!
-//! Only a list that storage answered in full says what is gone. With a storage of ours only what differs is fetched;
-//! a Go storage names no digests, so everything is.
+//! Only a list that storage answered in full says what is gone. With a storage of ours only what differs is fetched, many
+//! entries with each request; a Go storage names no digests and gives one entry at a time, so everything is fetched one
+//! by one.
+
+mod fetch;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use bridge_api::{ClientError, Digest, EntryKey, KeyList, StorageBody, StorageClient, content_digest};
-use futures::StreamExt;
+use bridge_api::{ClientError, Digest, EntryKey, KeyList, StorageClient};
 use model_catalog::render::Format;
 use service::{Readiness, Shutdown};
 use thiserror::Error;
+use tokio::task::JoinError;
 
 use crate::catalog::{Applied, Load, ServedCatalog};
 use crate::metrics::{LoadCounters, LoadOutcome};
 use crate::snapshot::{Completeness, Entry};
+use fetch::{Checked, Fetched, Peer, Source};
 
-const CONCURRENT_FETCHES: usize = 16;
-/// After so many failures the rest would most likely fail, too.
-const MAX_FAILED_FETCHES: usize = 20;
 const FILLING: Duration = Duration::from_millis(500);
 const MIN_RETRY: Duration = Duration::from_millis(200);
 const MAX_RETRY: Duration = Duration::from_secs(10);
@@ -44,6 +45,9 @@ pub enum SyncError {
         /// Why.
         source: ClientError,
     },
+    /// What it has read is lost.
+    #[error("the reading of storage broke off: {0}")]
+    Interrupted(#[from] JoinError),
     /// To take what is there for the whole would tell Backstage to delete the rest.
     #[error("storage began with nothing and is being filled ({listed} entries so far): no complete list yet")]
     BeingFilled {
@@ -67,7 +71,7 @@ impl SyncError {
     fn outcome(&self) -> LoadOutcome {
         match self {
             Self::List(_) => LoadOutcome::Unreachable,
-            Self::Fetch { .. } | Self::BeingFilled { .. } => LoadOutcome::Partial,
+            Self::Fetch { .. } | Self::Interrupted(_) | Self::BeingFilled { .. } => LoadOutcome::Partial,
             Self::NothingServable { .. } => LoadOutcome::NothingServable,
         }
     }
@@ -76,7 +80,7 @@ impl SyncError {
 /// Compares the catalog with storage again and again.
 #[derive(Debug)]
 pub struct Synchronizer {
-    storage: StorageClient,
+    source: Source,
     catalog: Arc<ServedCatalog>,
     readiness: Readiness,
     loads: LoadCounters,
@@ -88,24 +92,18 @@ pub struct Synchronizer {
 
 /// What a list asks for.
 struct Plan {
+    peer: Peer,
     listed: usize,
     present: HashSet<EntryKey>,
     wanted: Vec<EntryKey>,
-}
-
-/// What came of fetching it.
-#[derive(Default)]
-struct Fetched {
-    changed: Vec<(EntryKey, Entry)>,
-    failed: usize,
-    first_failure: Option<(EntryKey, ClientError)>,
 }
 
 impl Synchronizer {
     /// Loads `catalog` from `storage` and says so in `readiness`.
     pub fn new(storage: StorageClient, catalog: Arc<ServedCatalog>, readiness: Readiness, loads: LoadCounters) -> Self {
         let (unservable, strange_keys) = (HashMap::new(), HashSet::new());
-        Self { storage, catalog, readiness, loads, unservable, strange_keys }
+        let source = Source { storage, format: catalog.format() };
+        Self { source, catalog, readiness, loads, unservable, strange_keys }
     }
 
     /// Synchronizes until `shutdown`: at each `interval`, or sooner after a failure.
@@ -166,12 +164,13 @@ impl Synchronizer {
     /// One comparison. What could be fetched is applied even when something else could not.
     pub async fn synchronize(&mut self) -> Result<Applied, SyncError> {
         self.catalog.begin_load();
-        let list = self.storage.list().await.map_err(SyncError::List)?;
+        let list = self.source.storage.list_digests().await.map_err(SyncError::List)?;
         // Only our storage says so; of a Go storage the list must do.
         let being_filled = list.settled == Some(false);
-        let Plan { listed, mut present, wanted } = self.plan(list);
+        let Plan { peer, listed, mut present, wanted } = self.plan(list);
         let total = wanted.len();
-        let Fetched { changed, failed, first_failure } = self.fetch(wanted).await;
+        let Fetched { found, failed } = self.source.fetch(peer, wanted).await?;
+        let changed = self.servable(found);
         present.retain(|key| !self.unservable.contains_key(key));
         if listed > 0 && present.is_empty() {
             return Err(SyncError::NothingServable { listed, format: self.catalog.format() });
@@ -180,18 +179,20 @@ impl Synchronizer {
             // What was served before storage lost everything is not gone until storage knows again what there is.
             present.extend(self.catalog.snapshot().keys().cloned());
         }
-        let complete = failed == 0 && !being_filled;
+        let complete = failed.is_empty() && !being_filled;
         let completeness = if complete { Completeness::Loaded } else { Completeness::Loading };
         let applied = self.catalog.finish_load(Load { changed, present, completeness });
-        match first_failure {
+        let count = failed.len();
+        match failed.into_iter().next() {
             None if being_filled => Err(SyncError::BeingFilled { listed }),
             None => Ok(applied),
-            Some((key, source)) => Err(SyncError::Fetch { failed, wanted: total, key, source }),
+            Some((key, source)) => Err(SyncError::Fetch { failed: count, wanted: total, key, source }),
         }
     }
 
     /// Finds what differs from what is served.
     fn plan(&mut self, list: KeyList) -> Plan {
+        let peer = if list.entries.is_some() { Peer::Ours } else { Peer::Go };
         let digests: HashMap<String, Digest> =
             list.entries.unwrap_or_default().into_iter().map(|entry| (entry.key, entry.digest)).collect();
         let names: HashSet<&String> = list.keys.iter().chain(digests.keys()).collect();
@@ -217,50 +218,26 @@ impl Synchronizer {
             present.insert(key);
         }
         self.unservable.retain(|key, _| present.contains(key));
-        Plan { listed, present, wanted }
+        Plan { peer, listed, present, wanted }
     }
 
-    async fn fetch(&mut self, wanted: Vec<EntryKey>) -> Fetched {
-        let storage = self.storage.clone();
-        let mut answers = futures::stream::iter(wanted)
-            .map(|key| {
-                let storage = storage.clone();
-                async move { (storage.fetch(&key).await, key) }
-            })
-            .buffer_unordered(CONCURRENT_FETCHES);
-        let mut fetched = Fetched::default();
-        while let Some((answer, key)) = answers.next().await {
-            match answer {
-                Ok(Some(body)) => fetched.changed.extend(self.servable_entry(&key, body).map(|entry| (key, entry))),
-                // Removed since the list was made: the next one will say so.
-                Ok(None) => tracing::debug!(%key, "storage no longer holds an entry that it listed"),
-                Err(error) => {
-                    fetched.failed += 1;
-                    fetched.first_failure.get_or_insert((key, error));
-                    if fetched.failed >= MAX_FAILED_FETCHES {
-                        break;
+    /// Keeps what can be served, and says of the rest, once, why it is not.
+    fn servable(&mut self, found: Vec<(EntryKey, Checked)>) -> Vec<(EntryKey, Entry)> {
+        let mut servable = Vec::with_capacity(found.len());
+        for (key, checked) in found {
+            match checked {
+                Ok(entry) => {
+                    self.unservable.remove(&key);
+                    servable.push((key, entry));
+                }
+                Err((error, digest)) => {
+                    if self.unservable.insert(key.clone(), digest.clone()) != Some(digest) {
+                        tracing::warn!(%key, "an entry of storage is not served: {error}");
                     }
                 }
             }
         }
-        fetched
-    }
-
-    fn servable_entry(&mut self, key: &EntryKey, stored: StorageBody) -> Option<Entry> {
-        let StorageBody { body, model_card_key, model_card, .. } = stored;
-        let digest = content_digest(&body, &model_card_key, &model_card);
-        match Entry::new(self.catalog.format(), body, &model_card_key, model_card) {
-            Ok(entry) => {
-                self.unservable.remove(key);
-                Some(entry)
-            }
-            Err(error) => {
-                if self.unservable.insert(key.clone(), digest.clone()) != Some(digest) {
-                    tracing::warn!(%key, "an entry of storage is not served: {error}");
-                }
-                None
-            }
-        }
+        servable
     }
 }
 

@@ -1,5 +1,8 @@
-//! The four routes, as the Go bridge's storage has them. What is ours is additive: `details=true` at `/list`, and a key
-//! set as a JSON body.
+//! The four routes, as the Go bridge's storage has them. What is ours is additive: `details=true` at `/list`, a key set as
+//! a JSON body, and many entries at once by `POST /fetch`.
+
+mod fetch_many;
+mod list;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
@@ -9,7 +12,7 @@ use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use bridge_api::{EntryDigest, EntryKey, KeyList, KeySet, PostBody, ReconcilerType, StorageBody, from_json};
+use bridge_api::{EntryKey, KeySet, PostBody, ReconcilerType, StorageBody, from_json};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
@@ -38,8 +41,8 @@ pub fn router(api: Api) -> Router {
         .route("/upsert", post(upsert))
         .route("/currentkeyset", post(current_key_set))
         .route("/settle", post(settle))
-        .route("/list", get(list))
-        .route("/fetch", get(fetch))
+        .route("/list", get(list::list))
+        .route("/fetch", get(fetch).post(fetch_many::fetch_many))
         .with_state(api)
 }
 
@@ -166,6 +169,10 @@ fn key_set(query: &[(String, String)], headers: &HeaderMap, body: &[u8]) -> Resu
     if body.is_empty() {
         return Ok(BTreeSet::new());
     }
+    keys_of_body(headers, body)
+}
+
+fn keys_of_body<K: FromIterator<EntryKey>>(headers: &HeaderMap, body: &[u8]) -> Result<K, ApiError> {
     let content_type = headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes).unwrap_or_default();
     if !content_type.starts_with(b"application/json") {
         return Err(ApiError::bad_request("a key set in the body needs the content type application/json"));
@@ -173,31 +180,6 @@ fn key_set(query: &[(String, String)], headers: &HeaderMap, body: &[u8]) -> Resu
     let set: KeySet = from_json(body)
         .map_err(|error| ApiError::bad_request(format!("the key set in the body is not understood: {error}")))?;
     set.keys.iter().map(|text| entry_key(Some(text))).collect()
-}
-
-#[derive(Deserialize)]
-struct ListQuery {
-    #[serde(default)]
-    details: String,
-}
-
-async fn list(State(api): State<Api>, Query(query): Query<ListQuery>) -> Result<Json<KeyList>, ApiError> {
-    let index = api.store()?.index().await.map_err(|error| answer(&error))?;
-    api.metrics.listed(index.len());
-    let keys = index.iter().map(|entry| entry.key.to_string()).collect();
-    let details = || {
-        let with_digest = index.iter().map(|entry| EntryDigest {
-            key: entry.key.to_string(),
-            digest: entry.digest.clone(),
-            reconciler_type: Some(entry.reconciler_type.to_string()),
-            origin: entry.origin.clone(),
-        });
-        with_digest.collect()
-    };
-    let with_details = query.details == "true";
-    let entries = with_details.then(details);
-    let settled = with_details.then(|| api.settled.is_settled());
-    Ok(Json(KeyList { keys, entries, settled }))
 }
 
 #[derive(Deserialize)]

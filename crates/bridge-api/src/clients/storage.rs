@@ -8,7 +8,7 @@ use url::Url;
 use super::transport::Transport;
 use super::{ClientError, Upserted};
 use crate::key::EntryKey;
-use crate::messages::{KeyList, KeySet, PostBody, ReconcilerType, StorageBody};
+use crate::messages::{FetchedEntries, KeyList, KeySet, MAX_FETCHED_KEYS, PostBody, ReconcilerType, StorageBody};
 
 /// Up to here any server and proxy takes a URL.
 const MAX_COMFORTABLE_URL: usize = 6_000;
@@ -77,6 +77,23 @@ impl StorageClient {
     pub async fn list(&self) -> Result<KeyList, ClientError> {
         let url = self.transport.url("list", &[("details", "true")])?;
         self.transport.get(url).await?.json()
+    }
+
+    /// The same without what entries are made from, which is the most of a long list.
+    pub async fn list_digests(&self) -> Result<KeyList, ClientError> {
+        let url = self.transport.url("list", &[("details", "true"), ("origins", "false")])?;
+        self.transport.get(url).await?.json()
+    }
+
+    /// Several entries at once, of a storage of ours: a Go storage has no such route and answers with an error. What does
+    /// not fit into a request or its answer is left as the rest.
+    pub async fn fetch_many(&self, keys: &[EntryKey]) -> Result<FetchedEntries, ClientError> {
+        let (asked, beyond) = keys.split_at(keys.len().min(MAX_FETCHED_KEYS));
+        let url = self.transport.url("fetch", &[])?;
+        let set = KeySet { keys: asked.iter().map(ToString::to_string).collect() };
+        let mut fetched: FetchedEntries = self.transport.post(url, Some(&set)).await?.json()?;
+        fetched.rest.extend_from_slice(beyond);
+        Ok(fetched)
     }
 
     /// An entry, or nothing when storage does not hold it.

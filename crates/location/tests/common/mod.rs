@@ -10,7 +10,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use bridge_api::{
-    Digest, EntryDigest, EntryKey, KeyList, LocationClient, PostBody, StorageBody, UriList, content_digest,
+    Digest, EntryDigest, EntryKey, FetchedEntries, KeyList, KeySet, LocationClient, MAX_FETCHED_KEYS, PostBody,
+    StorageBody, UriList, content_digest,
 };
 use http::StatusCode;
 use location::Settings;
@@ -48,7 +49,15 @@ pub(crate) struct Script {
     pub(crate) unfetchable: HashSet<String>,
     pub(crate) lists: usize,
     pub(crate) fetched: Vec<String>,
+    /// How many requests asked for many entries at once.
+    pub(crate) bulk_requests: usize,
+    /// How many entries such a request is answered at most; `None`: such requests are not understood.
+    pub(crate) bulk: Option<usize>,
+    /// What happens after the next list was answered.
+    pub(crate) after_list: Option<Happening>,
 }
+
+pub(crate) type Happening = Box<dyn FnOnce(&mut Script) + Send>;
 
 #[derive(Deserialize)]
 struct Asked {
@@ -66,18 +75,30 @@ impl Storage {
             unfetchable: HashSet::new(),
             lists: 0,
             fetched: Vec::new(),
+            bulk_requests: 0,
+            bulk: (kind == Kind::Ours).then_some(usize::MAX),
+            after_list: None,
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let fetches = Arc::new(Semaphore::new(1 << 20));
         let storage = Self { script: Arc::new(Mutex::new(script)), fetches, url };
-        let router = Router::new().route("/list", get(list)).route("/fetch", get(fetch)).with_state(storage.clone());
+        let router = Router::new()
+            .route("/list", get(list))
+            .route("/fetch", get(fetch).post(fetch_many))
+            .with_state(storage.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         storage
     }
 
     pub(crate) fn script(&self) -> MutexGuard<'_, Script> {
         self.script.lock().unwrap()
+    }
+
+    /// How many requests for many entries came, and how many entries were asked for in all.
+    pub(crate) fn read(&self) -> (usize, usize) {
+        let script = self.script();
+        (script.bulk_requests, script.fetched.len())
     }
 
     pub(crate) fn put(&self, key: &str, content: &PostBody) {
@@ -127,7 +148,11 @@ async fn list(State(storage): State<Storage>, Query(asked): Query<Asked>) -> Res
     let details = script.kind == Kind::Ours && asked.details.as_deref() == Some("true");
     let entries = details.then(|| script.entries.iter().map(describe).collect());
     let settled = details.then_some(script.settled);
-    Json(KeyList { keys: script.entries.keys().cloned().collect(), entries, settled }).into_response()
+    let list = KeyList { keys: script.entries.keys().cloned().collect(), entries, settled };
+    if let Some(happening) = script.after_list.take() {
+        happening(&mut script);
+    }
+    Json(list).into_response()
 }
 
 /// What is answered is what was stored when the request came, however long it is held.
@@ -137,7 +162,28 @@ async fn fetch(State(storage): State<Storage>, Query(asked): Query<Asked>) -> Re
     answer
 }
 
+async fn fetch_many(State(storage): State<Storage>, Json(asked): Json<KeySet>) -> Response {
+    let answer = storage.script().fetch_many(&asked.keys);
+    let _turn = storage.fetches.acquire().await.unwrap();
+    answer
+}
+
 impl Script {
+    fn fetch_many(&mut self, keys: &[String]) -> Response {
+        self.bulk_requests += 1;
+        let Some(most) = self.bulk else { return StatusCode::METHOD_NOT_ALLOWED.into_response() };
+        if self.down || keys.iter().any(|name| self.unfetchable.contains(name)) {
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+        if keys.len() > MAX_FETCHED_KEYS {
+            return StatusCode::BAD_REQUEST.into_response();
+        }
+        let (asked, rest) = keys.split_at(most.min(keys.len()));
+        self.fetched.extend_from_slice(asked);
+        let found = asked.iter().filter_map(|name| Some((key(name), self.entries.get(name)?.clone()))).collect();
+        Json(FetchedEntries { entries: found, rest: rest.iter().map(|name| key(name)).collect() }).into_response()
+    }
+
     fn fetch(&mut self, key: &str) -> Response {
         self.fetched.push(key.to_owned());
         if self.down || self.unfetchable.contains(key) {

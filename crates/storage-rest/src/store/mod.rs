@@ -154,7 +154,7 @@ pub struct IndexEntry {
 }
 
 impl IndexEntry {
-    fn of(key: EntryKey, entry: &StoredEntry) -> Self {
+    pub(crate) fn of(key: EntryKey, entry: &StoredEntry) -> Self {
         Self {
             key,
             digest: entry.digest(),

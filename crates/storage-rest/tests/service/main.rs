@@ -6,4 +6,5 @@ mod api;
 mod backstage;
 mod cluster;
 mod delivery;
+mod fetch_many;
 mod support;
