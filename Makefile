@@ -24,8 +24,10 @@ build: ## Build the release binaries
 
 .PHONY: test
 test: ## Run all tests
+	@tests/setup/postgresql.sh
 	$(CARGO) build --quiet --bins
 	$(CARGO) test --workspace --all-features
+	@tests/setup/postgresql.sh --report
 
 # Where the binaries are found that are measured: beside the benchmark.
 .PHONY: bench

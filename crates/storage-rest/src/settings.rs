@@ -168,12 +168,14 @@ mod tests {
 
     #[test]
     fn a_storage_type_that_is_not_there_is_an_error_that_says_what_is() {
-        for (text, said) in [("GitHub", "not available yet"), ("Sql", "not available yet"), ("etcd", "no such")] {
+        for (text, said) in [("GitHub", "not available yet"), ("etcd", "no such")] {
             let error = parse(&["--storage-type", text]).unwrap_err().to_string();
-            assert!(error.contains(said) && error.contains("ConfigMap or Sqlite"), "{error}");
+            assert!(error.contains(said) && error.contains("ConfigMap, Sql or Sqlite"), "{error}");
             assert!(error.contains("STORAGE_TYPE"), "{error}");
         }
-        assert_eq!(parse(&["--storage-type", "Sqlite"]).unwrap().storage.storage_type, Some(StorageType::Sqlite));
+        for (text, named) in [("Sqlite", StorageType::Sqlite), ("Sql", StorageType::Sql)] {
+            assert_eq!(parse(&["--storage-type", text]).unwrap().storage.storage_type, Some(named));
+        }
     }
 
     #[test]
@@ -185,7 +187,9 @@ mod tests {
 
     #[test]
     fn tokens_are_never_printed() {
-        let settings = parse(&["--rhdh-token", "planted-1", "--k8s-token", "planted-2"]).unwrap();
+        let url = "postgres://bridge:planted-3@db.example.com/models";
+        let secrets = ["--rhdh-token", "planted-1", "--k8s-token", "planted-2", "--database-url", url];
+        let settings = parse(&secrets).unwrap();
         assert!(!format!("{settings:?}").contains("planted"));
     }
 }

@@ -1,4 +1,4 @@
-//! Test-only peers: an in-memory Kubernetes API, a scripted registry and a scripted Backstage.
+//! Test-only peers: an in-memory Kubernetes API, a scripted registry, a scripted Backstage and a PostgreSQL server.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,6 +9,7 @@
 
 pub mod backstage;
 pub mod kube;
+pub mod postgres;
 pub mod registry;
 pub mod wait;
 

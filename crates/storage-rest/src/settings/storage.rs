@@ -4,12 +4,15 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
+use secrecy::SecretString;
+use service::secret::{Secret, SecretError, SecretSetting};
+use service::settings::secret;
 
 /// Which back end keeps the entries, and what it needs.
 #[derive(Debug, Clone, Args)]
 pub struct StorageSettings {
-    /// Where entries are kept: `ConfigMap` or `Sqlite` [default: ConfigMap where cluster credentials are found, else
-    /// Sqlite]
+    /// Where entries are kept: `ConfigMap`, `Sql` or `Sqlite` [default: ConfigMap where cluster credentials are found,
+    /// else Sqlite]
     #[arg(long, env = "STORAGE_TYPE", value_name = "TYPE", help_heading = "Storage")]
     pub storage_type: Option<StorageType>,
 
@@ -22,6 +25,33 @@ pub struct StorageSettings {
         help_heading = "Storage"
     )]
     pub sqlite_path: PathBuf,
+
+    /// The database of the storage type Sql: `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, where `?sslmode=` may follow
+    /// (unset: `verify-full`, but for this machine), or `sqlite:FILE`
+    #[arg(
+        long,
+        env = "DATABASE_URL",
+        value_name = "URL",
+        value_parser = secret,
+        hide_env_values = true,
+        help_heading = "Storage"
+    )]
+    pub database_url: Option<SecretString>,
+
+    /// A file with the URL, in place of DATABASE_URL; what it says is used for new connections as soon as it changes
+    #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE", help_heading = "Storage")]
+    pub database_url_file: Option<PathBuf>,
+}
+
+impl StorageSettings {
+    /// The settings of the database's URL.
+    pub const DATABASE_URL: SecretSetting =
+        SecretSetting { value: "--database-url / DATABASE_URL", file: "--database-url-file / DATABASE_URL_FILE" };
+
+    /// The database's URL, from whichever setting has it.
+    pub fn database_url(&self) -> Result<Option<Secret>, SecretError> {
+        Secret::from_settings(self.database_url.as_ref(), self.database_url_file.as_deref(), Self::DATABASE_URL)
+    }
 }
 
 /// The kinds of storage.
@@ -29,7 +59,9 @@ pub struct StorageSettings {
 pub enum StorageType {
     /// A ConfigMap in the bridge's namespace.
     ConfigMap,
-    /// An SQLite file.
+    /// A database by its URL.
+    Sql,
+    /// An SQLite file by its path.
     Sqlite,
 }
 
@@ -37,10 +69,10 @@ pub enum StorageType {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StorageTypeError {
     /// It will be there one day.
-    #[error("the storage type {0} is not available yet: use ConfigMap or Sqlite")]
+    #[error("the storage type {0} is not available yet: use ConfigMap, Sql or Sqlite")]
     NotYet(&'static str),
     /// It is nothing.
-    #[error("there is no such storage type: use ConfigMap or Sqlite")]
+    #[error("there is no such storage type: use ConfigMap, Sql or Sqlite")]
     Unknown,
 }
 
@@ -50,9 +82,9 @@ impl FromStr for StorageType {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.trim().to_ascii_lowercase().as_str() {
             "configmap" => Ok(Self::ConfigMap),
+            "sql" => Ok(Self::Sql),
             "sqlite" => Ok(Self::Sqlite),
             "github" => Err(StorageTypeError::NotYet("GitHub")),
-            "sql" => Err(StorageTypeError::NotYet("Sql")),
             _ => Err(StorageTypeError::Unknown),
         }
     }

@@ -1,12 +1,13 @@
 //! The back end that the settings name: chosen once, opened as often as it takes.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use cluster::{Cluster, ClusterSettings};
 
 use super::config_map::{ConfigMapStore, Retries};
-use super::sqlite::SqliteStore;
+use super::sql::{DatabaseUrl, PostgresDatabase, SqlStore};
 use super::{Store, StoreError};
 use crate::settings::{StorageSettings, StorageType};
 
@@ -15,7 +16,9 @@ pub enum Backend {
     /// ConfigMaps in the bridge's namespace.
     ConfigMap(Cluster),
     /// An SQLite file, which is open: what is wrong with it does not mend itself.
-    Sqlite(Arc<SqliteStore>),
+    Sqlite(Arc<SqlStore>),
+    /// A database of a PostgreSQL server.
+    Postgres(PostgresDatabase),
 }
 
 impl Backend {
@@ -43,10 +46,35 @@ impl Backend {
         };
         let backend = match (storage_type, cluster) {
             (StorageType::ConfigMap, Some(cluster)) => Self::ConfigMap(cluster),
-            _ => Self::Sqlite(Arc::new(SqliteStore::open(&settings.sqlite_path).await?)),
+            (StorageType::Sql, _) => Self::database(settings).await?,
+            _ => Self::sqlite(&settings.sqlite_path).await?,
         };
         tracing::info!("entries are kept in {}, {why}", backend.describe());
         Ok(backend)
+    }
+
+    async fn database(settings: &StorageSettings) -> anyhow::Result<Self> {
+        let setting = StorageSettings::DATABASE_URL;
+        let Some(url) = settings.database_url()? else {
+            bail!(
+                "STORAGE_TYPE is Sql, but the URL of the database is missing: set {} or {}",
+                setting.value,
+                setting.file
+            )
+        };
+        match DatabaseUrl::parse(&url).context(setting.value)? {
+            DatabaseUrl::Sqlite(path) => Self::sqlite(&path).await,
+            DatabaseUrl::Postgres(database) => {
+                if let Some(warning) = database.warning() {
+                    tracing::warn!("the connection to {database} is not safe: {warning}");
+                }
+                Ok(Self::Postgres(database))
+            }
+        }
+    }
+
+    async fn sqlite(path: &Path) -> anyhow::Result<Self> {
+        Ok(Self::Sqlite(Arc::new(SqlStore::sqlite(path).await?)))
     }
 
     fn describe(&self) -> String {
@@ -55,6 +83,7 @@ impl Backend {
                 format!("ConfigMaps in namespace {} of {}", cluster.namespace, cluster.description)
             }
             Self::Sqlite(store) => store.describe(),
+            Self::Postgres(database) => database.to_string(),
         }
     }
 
@@ -62,7 +91,7 @@ impl Backend {
     pub fn cluster(&self) -> Option<Cluster> {
         match self {
             Self::ConfigMap(cluster) => Some(cluster.clone()),
-            Self::Sqlite(_) => None,
+            Self::Sqlite(_) | Self::Postgres(_) => None,
         }
     }
 
@@ -70,6 +99,7 @@ impl Backend {
     pub async fn open(&self) -> Result<Arc<dyn Store>, StoreError> {
         match self {
             Self::Sqlite(store) => Ok(Arc::clone(store) as Arc<dyn Store>),
+            Self::Postgres(database) => Ok(Arc::new(SqlStore::postgres(database).await?)),
             Self::ConfigMap(cluster) => {
                 let store =
                     ConfigMapStore::open(cluster.client.clone(), &cluster.namespace, Retries::default()).await?;

@@ -7,7 +7,7 @@ pub mod backend;
 mod codec;
 pub mod config_map;
 mod group;
-pub mod sqlite;
+pub mod sql;
 
 use async_trait::async_trait;
 use bridge_api::messages::Origin;

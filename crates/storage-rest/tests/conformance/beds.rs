@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use service::Secret;
 use storage_rest::store::Store;
 use storage_rest::store::config_map::{ConfigMapStore, Retries};
-use storage_rest::store::sqlite::SqliteStore;
+use storage_rest::store::sql::{DatabaseUrl, PostgresDatabase, SqlStore};
 use testkit::kube::KubeApi;
+use testkit::postgres::{Database, PostgresServer};
 
 /// The namespace of the bridge.
 pub(crate) const NAMESPACE: &str = "rhdh";
@@ -33,7 +35,7 @@ impl SqliteBed {
         Self { directory: tempfile::tempdir().unwrap() }
     }
 
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.directory.path().join("storage.sqlite")
     }
 }
@@ -41,13 +43,51 @@ impl SqliteBed {
 #[async_trait]
 impl Bed for SqliteBed {
     async fn open(&self) -> Arc<dyn Store> {
-        Arc::new(SqliteStore::open(&self.path()).await.unwrap())
+        Arc::new(SqlStore::sqlite(&self.path()).await.unwrap())
     }
 
     fn writes(&self) -> Option<usize> {
         // Each commit that writes appends to the log.
         let log = std::fs::metadata(self.directory.path().join("storage.sqlite-wal"));
         log.ok().and_then(|log| usize::try_from(log.len()).ok())
+    }
+}
+
+/// A database of the tests' PostgreSQL server.
+pub(crate) struct PostgresBed {
+    pub(crate) database: Database<'static>,
+}
+
+impl PostgresBed {
+    /// `None` where there is no server, which testkit has said then.
+    pub(crate) fn new() -> Option<Self> {
+        Some(Self { database: PostgresServer::shared()?.database() })
+    }
+
+    pub(crate) async fn store(&self) -> SqlStore {
+        SqlStore::postgres(&postgres(&self.database.url())).await.unwrap()
+    }
+}
+
+/// The database that a URL names.
+pub(crate) fn postgres(url: &str) -> PostgresDatabase {
+    match DatabaseUrl::parse(&Secret::fixed(url.into())).unwrap() {
+        DatabaseUrl::Postgres(database) => database,
+        DatabaseUrl::Sqlite(path) => panic!("{} is a file", path.display()),
+    }
+}
+
+#[async_trait]
+impl Bed for PostgresBed {
+    async fn open(&self) -> Arc<dyn Store> {
+        Arc::new(self.store().await)
+    }
+
+    fn writes(&self) -> Option<usize> {
+        // Whoever writes or locks a row leaves a mark on it.
+        let marks = "SELECT coalesce(sum(('x' || substr(md5(concat(ctid, xmin, xmax)), 1, 7))::bit(28)::int), 0) \
+                     FROM entries";
+        self.database.sql(marks).parse().ok()
     }
 }
 

@@ -1,9 +1,12 @@
-//! Every store passes one suite ([`suite`]); what only the ConfigMap has to stand is in [`config_map`].
+//! Every store passes one suite ([`suite`]); what only the ConfigMap has to stand is in [`config_map`],
+//! what only databases have to stand in [`sql`] and [`postgres_faults`].
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that is set up wrongly should stop at once")]
 
 mod beds;
 mod config_map;
+mod postgres_faults;
+mod sql;
 mod suite;
 
 /// Runs each function of the suite against each store.
@@ -13,6 +16,14 @@ macro_rules! conformance {
             $(#[tokio::test]
             async fn $name() {
                 crate::suite::$name(&crate::beds::SqliteBed::new()).await;
+            })+
+        }
+        mod postgres {
+            $(#[tokio::test]
+            async fn $name() {
+                if let Some(bed) = crate::beds::PostgresBed::new() {
+                    crate::suite::$name(&bed).await;
+                }
             })+
         }
         mod in_config_map {
@@ -29,6 +40,7 @@ conformance!(
     other_metadata_alone_is_written_or_not_as_it_matters,
     an_unchanged_upsert_writes_nothing,
     a_fetch_gives_back_what_was_stored,
+    several_entries_are_read_together,
     the_index_is_sorted_and_has_the_digests,
     removed_entries_are_gone_and_others_stay,
     a_reopened_store_has_everything,

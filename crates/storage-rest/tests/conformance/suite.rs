@@ -89,6 +89,19 @@ pub(crate) async fn a_fetch_gives_back_what_was_stored(bed: &dyn Bed) {
     assert_eq!(store.fetch(&key("granite_v2")).await.unwrap(), None);
 }
 
+pub(crate) async fn several_entries_are_read_together(bed: &dyn Bed) {
+    let store = bed.open().await;
+    for name in ["a_1", "b_1", "c_1"] {
+        store.upsert(&key(name), entry(name)).await.unwrap();
+    }
+    store.set_location(&key("c_1"), Some(location("c"))).await.unwrap();
+    let mut found = store.fetch_many(&[key("c_1"), key("never_there"), key("a_1")]).await.unwrap();
+    found.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let imported = StoredEntry { location: Some(location("c")), ..entry("c_1") };
+    assert_eq!(found, [(key("a_1"), entry("a_1")), (key("c_1"), imported)]);
+    assert_eq!(store.fetch_many(&[]).await.unwrap(), []);
+}
+
 pub(crate) async fn the_index_is_sorted_and_has_the_digests(bed: &dyn Bed) {
     let store = bed.open().await;
     assert_eq!(store.index().await.unwrap(), []);
@@ -155,7 +168,8 @@ pub(crate) async fn bodies_are_kept_byte_by_byte(bed: &dyn Bed) {
     let store = bed.open().await;
     let bodies: [&[u8]; 4] = ["模型 🚀 “quoted” \u{0}".as_bytes(), &[0, 159, 146, 150, 255], b"{\"a\":\r\n1}", b""];
     for (index, body) in bodies.iter().enumerate() {
-        let written = StoredEntry { body: body.to_vec(), model_card: "模型 🚀 \u{202e}".to_owned(), ..entry("") };
+        let written =
+            StoredEntry { body: body.to_vec(), model_card: "模型 🚀 \u{202e}\u{0}".to_owned(), ..entry("") };
         let name = key(&format!("body_{index}"));
         store.upsert(&name, written.clone()).await.unwrap();
         assert_eq!(store.fetch(&name).await.unwrap(), Some(written));

@@ -5,6 +5,7 @@
 mod api;
 mod backstage;
 mod cluster;
+mod database;
 mod delivery;
 mod fetch_many;
 mod support;
