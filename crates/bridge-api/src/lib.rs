@@ -10,7 +10,7 @@ pub mod digest;
 pub mod key;
 pub mod messages;
 
-pub use clients::{ClientError, LocationClient, StorageClient, Upserted};
+pub use clients::{ClientError, LocationClient, StorageClient, TokenSource, Upserted};
 pub use digest::{Digest, content_digest};
 pub use key::{EntryKey, KeyError};
 pub use messages::{

@@ -1,6 +1,7 @@
 //! The clients against servers that behave as the Go services do, and as ours do.
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up should stop at once")]
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::body::Bytes;
@@ -101,6 +102,30 @@ async fn an_upsert_names_key_and_type_and_tells_new_from_old() {
     assert_eq!(peer.seen()[0].body["body"], json!("e30="));
     assert_eq!(peer.seen()[0].authorization.as_deref(), Some("Bearer s3cret"));
     assert_eq!(peer.seen()[2].authorization, None);
+}
+
+#[tokio::test]
+async fn a_token_that_rotates_is_asked_for_with_each_request() {
+    let (peer, url) = Peer::start(|_| Json(json!({"keys": [], "uris": []})).into_response()).await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let source = move || Some(SecretString::from(format!("token-{}", asked.fetch_add(1, Ordering::SeqCst))));
+    let client = StorageClient::new(url, http()).with_token_source(Arc::new(source));
+    client.list().await.unwrap();
+    client.list().await.unwrap();
+    let sent: Vec<_> = peer.seen().iter().map(|seen| seen.authorization.clone().unwrap()).collect();
+    assert_eq!(sent, ["Bearer token-0", "Bearer token-1"]);
+    assert!(!format!("{client:?}").contains("token-"));
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_caller_is_told_from_one_of_the_call_and_may_pass() {
+    for (status, refusal) in [(401, true), (403, true), (400, false), (404, false), (503, false)] {
+        let answer = StatusCode::from_u16(status).unwrap();
+        let (_, url) = Peer::start(move |_| answer.into_response()).await;
+        let error = StorageClient::new(url, http()).settle().await.unwrap_err();
+        assert_eq!(error.is_refusal(), refusal, "{status}");
+        assert_eq!(error.is_retryable(), refusal || status == 503, "{status}");
+    }
 }
 
 #[tokio::test]

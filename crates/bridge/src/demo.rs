@@ -12,6 +12,7 @@ use clap::Args;
 use model_catalog::render::Format;
 use normalizer::observe::manifests;
 use sample_registry::SampleRegistry;
+use service::auth::AccessSettings;
 use service::http_client::{TlsSettings, client};
 use service::{Shutdown, telemetry};
 use tokio::net::TcpListener;
@@ -61,7 +62,7 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     println!("sample registry  {registry_url}");
     let location = reserve(args.port, "--port").await?;
     let storage = reserve(0, "storage").await?;
-    let settings = UpArgs {
+    let mut settings = UpArgs {
         storage: from_flags(
             "storage-rest",
             vec![
@@ -96,6 +97,9 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
             ],
         )?,
     };
+    // On this machine alone, whatever the environment says about others.
+    settings.storage.access = AccessSettings::default();
+    settings.location.access = AccessSettings::default();
     let services = up::start(settings, &shutdown).await?;
     println!("storage-rest     http://{}  (SQLite)", services.storage.address);
     println!("location         http://localhost:{}", services.location.address.port());

@@ -144,8 +144,10 @@ pub async fn connect_with(
     environment: &Environment,
 ) -> Result<Option<Cluster>, CredentialsError> {
     let Some(found) = sources::find(settings, environment).await? else {
-        if settings.k8s_token().is_some() {
-            tracing::warn!("K8S_TOKEN is set, but there is no kubeconfig and no service account to use it with");
+        if settings.gives_token() {
+            tracing::warn!(
+                "K8S_TOKEN or K8S_TOKEN_FILE is set, but there is no kubeconfig and no service account to use it with"
+            );
         }
         return Ok(None);
     };

@@ -11,6 +11,7 @@ pub mod watch;
 
 mod presence;
 mod request;
+mod reviews;
 
 pub use credentials::{
     Cluster, ClusterSettings, ContextName, CredentialsError, Environment, connect, connect_all, connect_all_with,
@@ -21,6 +22,7 @@ pub use kserve::{InferenceService, ParseError, ServiceKind};
 pub use llm::LlmInferenceService;
 pub use owned::{OwnedService, OwnedServiceAccount};
 pub use request::RequestError;
+pub use reviews::ClusterReviewer;
 pub use routes::{Route, find_backstage_route};
 pub use watch::{
     ClusterSnapshot, ClusterWatch, KindState, NamespaceAnnotations, ObservedInferenceService, Scope, WatchOptions,

@@ -44,6 +44,33 @@ async fn the_token_setting_overrides_the_kubeconfig() {
 }
 
 #[tokio::test]
+async fn the_token_may_be_in_a_file() {
+    let api = KubeApi::builder().token("from-token-file", "somebody").start().await;
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("token");
+    std::fs::write(&file, "from-token-file").unwrap();
+    let mut settings = settings(&api, &directory);
+    settings.k8s_token_file = Some(file.clone());
+    let cluster = connect_with(&settings, &no_environment()).await.unwrap().unwrap();
+    cluster.client.list_api_groups().await.unwrap();
+    assert_eq!(api.requests()[0].user.as_deref(), Some("somebody"));
+    assert_eq!(cluster.bearer_token().unwrap().unwrap().expose_secret(), "from-token-file");
+    std::fs::write(&file, "rotated").unwrap();
+    assert_eq!(cluster.bearer_token().unwrap().unwrap().expose_secret(), "rotated");
+
+    settings.k8s_token = Some(SecretString::from("another"));
+    let error = connect_with(&settings, &no_environment()).await.unwrap_err().to_string();
+    assert!(error.contains("K8S_TOKEN_FILE") && error.contains("choose one"), "{error}");
+    settings.k8s_token = None;
+    std::fs::write(&file, "with-an-end\n").unwrap();
+    let error = connect_with(&settings, &no_environment()).await.unwrap_err().to_string();
+    assert!(error.contains("K8S_TOKEN_FILE") && !error.contains("with-an-end"), "{error}");
+    settings.k8s_token_file = Some(directory.path().join("missing"));
+    let error = connect_with(&settings, &no_environment()).await.unwrap_err().to_string();
+    assert!(error.contains("K8S_TOKEN_FILE") && error.contains("missing"), "{error}");
+}
+
+#[tokio::test]
 async fn a_token_that_the_server_does_not_know_is_said_to_be_one() {
     let api = KubeApi::builder().start().await;
     let directory = TempDir::new().unwrap();

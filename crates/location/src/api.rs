@@ -10,7 +10,7 @@ use axum::routing::{delete, get, post};
 use bridge_api::{EntryKey, PostBody, Upserted, from_json};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
-use service::{ApiError, Readiness};
+use service::{ApiError, Authorizer, Readiness};
 
 use crate::catalog::ServedCatalog;
 use crate::representation::Encoding;
@@ -26,18 +26,18 @@ pub struct Api {
     readiness: Readiness,
 }
 
-/// The routes of `catalog`; `readiness` says why there is nothing to read yet.
-pub fn router(catalog: Arc<ServedCatalog>, readiness: Readiness) -> Router {
-    Router::new()
+/// The routes of `catalog`, for those whom `authorizer` lets in; `readiness` says why there is nothing to read yet.
+pub fn router(catalog: Arc<ServedCatalog>, readiness: Readiness, authorizer: &Authorizer) -> Router {
+    let reads = Router::new()
         .route("/list", get(list))
         .route("/modelcard", get(model_card))
         .route("/{model}/{version}/{file}", get(document))
         // Newer providers of RHDH ask for `/models/` with the URI, or all of it, behind.
         .route("/models/{model}/{version}/{file}", get(document))
-        .route("/models//{model}/{version}/{file}", get(document))
-        .route("/upsert", post(upsert))
-        .route("/remove", delete(remove))
-        .with_state(Api { catalog, readiness })
+        .route("/models//{model}/{version}/{file}", get(document));
+    let writes = Router::new().route("/upsert", post(upsert)).route("/remove", delete(remove));
+    let routes = authorizer.guard_writes(writes).merge(authorizer.guard_reads(reads));
+    routes.with_state(Api { catalog, readiness })
 }
 
 impl Api {

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use bridge_api::StorageClient;
+use cluster::ClusterReviewer;
+use service::auth::Surroundings;
+use service::secret::source_of;
 use service::server::Limits;
-use service::{Listen, Metrics, Readiness, Running, ServerBuilder, Shutdown, http_client, telemetry};
+use service::{Authorizer, Listen, Metrics, Readiness, Running, ServerBuilder, Shutdown, http_client, telemetry};
 
 use crate::api;
 use crate::catalog::ServedCatalog;
@@ -29,8 +32,9 @@ pub async fn start(settings: Settings, shutdown: Shutdown) -> anyhow::Result<Run
     loads.register(&metrics);
     catalog.sizes().register(&metrics);
 
+    let authorizer = authorizer(&settings).await?;
     let server = ServerBuilder::new("location")
-        .router(api::router(Arc::clone(&catalog), readiness.clone()))
+        .router(api::router(Arc::clone(&catalog), readiness.clone(), &authorizer))
         .readiness(readiness.clone())
         .metrics(metrics)
         .limits(Limits { body_bytes: settings.body_limit, ..Limits::default() })
@@ -39,7 +43,8 @@ pub async fn start(settings: Settings, shutdown: Shutdown) -> anyhow::Result<Run
     let address = server.local_addr();
     tracing::info!(storage = storage_url.origin().ascii_serialization(), format = %settings.format, "location loads from storage");
 
-    let storage = StorageClient::new(storage_url, http);
+    let token = settings.access.token.secret()?;
+    let storage = StorageClient::new(storage_url, http).with_token_source(source_of(token));
     let synchronizer = Synchronizer::new(storage, catalog, readiness, loads);
     let stopped = shutdown.child();
     let synchronizing = tokio::spawn(synchronizer.run(settings.resync_interval.0, stopped.clone()));
@@ -51,4 +56,15 @@ pub async fn start(settings: Settings, shutdown: Shutdown) -> anyhow::Result<Run
         served.context("location cannot serve")
     });
     Ok(Running { address, task })
+}
+
+async fn authorizer(settings: &Settings) -> anyhow::Result<Authorizer> {
+    let reviewer =
+        if settings.access.needs_reviewer() { ClusterReviewer::connect(&settings.cluster).await? } else { None };
+    let surroundings = Surroundings {
+        pod_ip: settings.pod_ip,
+        listen: Some(settings.listen_address),
+        reviewer: reviewer.map(|reviewer| Arc::new(reviewer) as _),
+    };
+    Ok(Authorizer::new("location", &settings.access, surroundings)?)
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use clap::Parser;
 use clap::builder::BoolishValueParser;
+use cluster::ClusterSettings;
 use model_catalog::render::Format;
+use service::auth::AccessSettings;
 use service::http_client::TlsSettings;
 use service::settings::{GoDuration, http_url};
 use service::telemetry::LogSettings;
@@ -57,6 +59,14 @@ pub struct Settings {
     /// Take any certificate of storage-rest; for tests only
     #[arg(long, env = "STORAGE_INSECURE_SKIP_TLS_VERIFY", value_parser = BoolishValueParser::new())]
     pub storage_insecure_skip_tls_verify: bool,
+
+    /// Who may write and read
+    #[command(flatten)]
+    pub access: AccessSettings,
+
+    /// The cluster that reviews the tokens of service accounts
+    #[command(flatten)]
+    pub cluster: ClusterSettings,
 
     /// What is logged and how
     #[command(flatten)]

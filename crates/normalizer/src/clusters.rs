@@ -123,6 +123,6 @@ impl Clusters {
 pub fn token_for_named(connections: &[Connection]) -> Token {
     match connections {
         [(_, Ok(cluster))] => Token::OfCluster(Arc::new(cluster.clone())),
-        _ => Token::Fixed(None),
+        _ => Token::None,
     }
 }

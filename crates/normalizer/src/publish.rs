@@ -190,6 +190,12 @@ impl Publisher {
                     published.upserts += 1;
                     taken.push((key, rendered.digest));
                 }
+                // What one is refused for, all are: asking on would be thousands of refusals.
+                Err(error) if error.is_refusal() => {
+                    self.metrics.upsert("failed");
+                    failure = Some(error);
+                    break;
+                }
                 Err(error) if error.is_retryable() => {
                     self.metrics.upsert("failed");
                     failure = Some(error);

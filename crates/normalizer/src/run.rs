@@ -9,6 +9,7 @@ use bridge_api::clients::StorageClient;
 use cluster::ContextName;
 use cluster::watch::NamespaceAnnotations;
 use service::http_client::{TlsSettings, client};
+use service::secret::source_of;
 use service::{Listen, Metrics, Readiness, Running, ServerBuilder, Shutdown, telemetry};
 use tokio_util::task::TaskTracker;
 
@@ -52,7 +53,8 @@ pub async fn start(settings: Settings, shutdown: Shutdown) -> anyhow::Result<Run
     let storage = settings.storage()?;
     tracing::info!(%storage, format = %settings.format, "entries go to storage");
     let tls = TlsSettings { ca_file: settings.storage_ca.clone(), insecure_skip_verify: false };
-    let storage = StorageClient::new(storage, client(&tls, "storage").context("--storage-ca / STORAGE_CA")?);
+    let storage = StorageClient::new(storage, client(&tls, "storage").context("--storage-ca / STORAGE_CA")?)
+        .with_token_source(source_of(settings.token.secret()?));
     let policy = HoldPolicy { share: settings.mass_removal_share, interval: settings.polling_interval.into() };
     let engine = Engine {
         board,
@@ -161,7 +163,7 @@ fn registry_tls(settings: &Settings) -> TlsSettings {
 
 fn access(settings: &Settings, token: Token) -> anyhow::Result<Access> {
     let tls = registry_tls(settings);
-    let token = settings.kfmr_token.clone().map_or(token, |token| Token::Fixed(Some(token)));
+    let token = settings.registry_token()?.map_or(token, Token::Given);
     Ok(Access {
         http: client(&tls, "the registries").context("--registry-ca / REGISTRY_CA")?,
         token,

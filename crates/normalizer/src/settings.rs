@@ -11,6 +11,8 @@ use model_catalog::entities::Extra;
 use model_catalog::names::{NonEmpty, Owner};
 use model_catalog::render::{Format, RenderOptions};
 use secrecy::SecretString;
+use service::auth::BridgeTokenSettings;
+use service::secret::{Secret, SecretError, SecretSetting};
 use service::settings::{CommaList, GoDuration, http_url, secret};
 use service::telemetry::LogSettings;
 use url::Url;
@@ -65,6 +67,10 @@ pub struct Settings {
     /// The bearer token for registries and catalogs [default: the Kubernetes token]
     #[arg(long, env = "KFMR_TOKEN", value_name = "TOKEN", value_parser = secret, hide_env_values = true, help_heading = "Registries")]
     pub kfmr_token: Option<SecretString>,
+
+    /// A file with that token, read again when it rotates
+    #[arg(long, env = "KFMR_TOKEN_FILE", value_name = "FILE", help_heading = "Registries")]
+    pub kfmr_token_file: Option<PathBuf>,
 
     /// A PEM file with certificates to trust in registries', besides the system's
     #[arg(long, env = "REGISTRY_CA", value_name = "FILE", help_heading = "Registries")]
@@ -232,6 +238,10 @@ pub struct Settings {
     #[arg(long, env = "POD_IP", value_name = "IP", help_heading = "Publishing")]
     pub pod_ip: Option<IpAddr>,
 
+    /// The token that storage asks for
+    #[command(flatten)]
+    pub token: BridgeTokenSettings,
+
     /// Files with InferenceServices to show in place of a cluster's, separated by commas
     #[arg(
         long,
@@ -278,6 +288,15 @@ impl Settings {
 }
 
 impl Settings {
+    /// The token for registries and catalogs, where one is given.
+    pub fn registry_token(&self) -> Result<Option<Secret>, SecretError> {
+        Secret::from_settings(
+            self.kfmr_token.as_ref(),
+            self.kfmr_token_file.as_deref(),
+            SecretSetting { value: "--kfmr-token / KFMR_TOKEN", file: "--kfmr-token-file / KFMR_TOKEN_FILE" },
+        )
+    }
+
     /// Which entries there are.
     pub fn filter(&self) -> Filter {
         Filter { include: self.include.0.clone(), exclude: self.exclude.0.clone() }

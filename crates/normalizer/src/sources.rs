@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use cluster::discovery::{Discovery, Endpoint};
 use cluster::{Cluster, discover_registries, resolve_routes};
-use registry_client::{CatalogClient, RegistryClient};
+use registry_client::{CatalogClient, RegistryClient, TokenSource};
 use secrecy::SecretString;
-use service::Shutdown;
+use service::{Secret, Shutdown};
 use tokio_util::task::TaskTracker;
 use url::Url;
 
@@ -43,16 +43,24 @@ pub struct Access {
 /// The token for registries.
 #[derive(Debug, Clone)]
 pub enum Token {
-    /// A configured one, or none.
-    Fixed(Option<SecretString>),
+    /// None.
+    None,
+    /// A configured one.
+    Given(Secret),
     /// That of the cluster, as it is now: tokens of service accounts rotate.
     OfCluster(Arc<Cluster>),
 }
 
 impl Token {
+    fn source(&self) -> TokenSource {
+        let token = self.clone();
+        Arc::new(move || token.now())
+    }
+
     fn now(&self) -> Option<SecretString> {
         match self {
-            Self::Fixed(token) => token.clone(),
+            Self::None => None,
+            Self::Given(token) => Some(token.current()),
             Self::OfCluster(cluster) => cluster.bearer_token().unwrap_or_else(|error| {
                 tracing::warn!("no token for the registries: {error}");
                 None
@@ -107,9 +115,10 @@ impl Registries {
     }
 
     fn reader(&self, wanted: &Wanted) -> RegistryReader {
-        let token = self.access.token.now();
+        let token = self.access.token.source();
         let catalog = |url: &Url, supposed| Catalog {
-            client: CatalogClient::new(url.clone(), self.access.http.clone(), token.clone()),
+            client: CatalogClient::new(url.clone(), self.access.http.clone(), None)
+                .with_token_source(Arc::clone(&token)),
             supposed,
         };
         let given = self.access.catalogs.iter().map(|named| &named.url).chain(&wanted.catalogs);
@@ -118,7 +127,8 @@ impl Registries {
         catalogs.push(catalog(&wanted.url, true));
         RegistryReader {
             registry_name: wanted.registry_name.clone(),
-            client: RegistryClient::new(wanted.url.clone(), self.access.http.clone(), token.clone()),
+            client: RegistryClient::new(wanted.url.clone(), self.access.http.clone(), None)
+                .with_token_source(Arc::clone(&token)),
             cards: CardReader::new(catalogs),
             concurrency: self.access.concurrency,
         }
@@ -128,7 +138,7 @@ impl Registries {
     #[must_use]
     pub fn of_cluster(&self, cluster: Arc<Cluster>) -> Self {
         let mut own = self.clone();
-        if !matches!(own.access.token, Token::Fixed(Some(_))) {
+        if !matches!(own.access.token, Token::Given(_)) {
             own.access.token = Token::OfCluster(cluster);
         }
         own

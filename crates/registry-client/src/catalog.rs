@@ -13,6 +13,7 @@ use crate::{
     properties::Properties,
     records::{Fields, Record, RecordError},
     registry::{api_root, one},
+    token::{Token, TokenSource},
 };
 
 const API: [&str; 3] = ["api", "model_catalog", "v1alpha1"];
@@ -107,7 +108,14 @@ impl CatalogClient {
     /// root, or the API root of the registry that it stands beside. Asks nothing yet.
     pub fn new(base: Url, http: reqwest::Client, token: Option<SecretString>) -> Self {
         let base = api_root(base, "model_catalog", &API);
-        Self { endpoint: Endpoint::new(Peer::Catalog, base, http, token) }
+        Self { endpoint: Endpoint::new(Peer::Catalog, base, http, Token::fixed(token)) }
+    }
+
+    /// The same, sending what `source` gives at each request as the token.
+    #[must_use]
+    pub fn with_token_source(mut self, source: TokenSource) -> Self {
+        self.endpoint.token = Token::from_source(source);
+        self
     }
 
     /// The same with another time limit for each request (30 s unless set).

@@ -3,11 +3,12 @@
 use std::time::{Duration, SystemTime};
 
 use reqwest::{Response, StatusCode, header};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde::{Deserialize, de::Error as _};
 use url::Url;
 
 use crate::error::{Failure, Peer, RegistryError, public_url};
+use crate::token::Token;
 
 /// The most that one page may have.
 const BODY_LIMIT: usize = 64 * 1024 * 1024;
@@ -22,7 +23,7 @@ pub(crate) struct Endpoint {
     pub(crate) peer: Peer,
     base: Url,
     http: reqwest::Client,
-    token: Option<SecretString>,
+    pub(crate) token: Token,
     pub(crate) timeout: Duration,
     pub(crate) body_limit: usize,
 }
@@ -35,7 +36,7 @@ pub(crate) struct Body {
 }
 
 impl Endpoint {
-    pub(crate) const fn new(peer: Peer, base: Url, http: reqwest::Client, token: Option<SecretString>) -> Self {
+    pub(crate) const fn new(peer: Peer, base: Url, http: reqwest::Client, token: Token) -> Self {
         Self { peer, base, http, token, timeout: TIMEOUT, body_limit: BODY_LIMIT }
     }
 
@@ -82,7 +83,7 @@ impl Endpoint {
 
     async fn ask(&self, url: &Url) -> Result<Response, RegistryError> {
         let mut request = self.http.get(url.clone()).timeout(self.timeout).header(header::ACCEPT, "application/json");
-        if let Some(token) = &self.token {
+        if let Some(token) = self.token.now() {
             request = request.bearer_auth(token.expose_secret());
         }
         let sent = request.send().await;
@@ -119,7 +120,7 @@ impl Endpoint {
 
     /// A server may echo the token back at us.
     fn redact(&self, text: String) -> String {
-        match &self.token {
+        match self.token.now() {
             Some(token) if !token.expose_secret().is_empty() => text.replace(token.expose_secret(), "***"),
             _ => text,
         }

@@ -12,6 +12,7 @@ pub mod pages;
 pub mod properties;
 pub mod records;
 pub mod registry;
+mod token;
 
 pub use catalog::{CatalogClient, CatalogModel, CatalogSource};
 pub use error::{Failure, Peer, RegistryError};
@@ -22,3 +23,4 @@ pub use records::{
     ServingEnvironment, State,
 };
 pub use registry::RegistryClient;
+pub use token::TokenSource;

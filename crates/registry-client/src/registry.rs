@@ -11,6 +11,7 @@ use crate::{
     error::{Peer, RegistryError},
     pages::{ListQuery, Pages},
     records::{InferenceServiceRecord, ModelArtifact, ModelVersion, Record, RegisteredModel, ServingEnvironment},
+    token::{Token, TokenSource},
 };
 
 const API: [&str; 3] = ["api", "model_registry", "v1alpha3"];
@@ -26,7 +27,14 @@ impl RegistryClient {
     /// (`.../api/model_registry/v1alpha3` or `/v1`). Asks nothing yet.
     pub fn new(base: Url, http: reqwest::Client, token: Option<SecretString>) -> Self {
         let base = api_root(base, "model_registry", &API);
-        Self { endpoint: Endpoint::new(Peer::Registry, base, http, token) }
+        Self { endpoint: Endpoint::new(Peer::Registry, base, http, Token::fixed(token)) }
+    }
+
+    /// The same, sending what `source` gives at each request as the token.
+    #[must_use]
+    pub fn with_token_source(mut self, source: TokenSource) -> Self {
+        self.endpoint.token = Token::from_source(source);
+        self
     }
 
     /// The same with another time limit for each request (30 s unless set).

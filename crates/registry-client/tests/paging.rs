@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::sync::{Arc, Mutex};
+
 use common::{client, http, registry_of};
 use registry_client::{Failure, ListQuery, OrderBy, RegistryClient, SortOrder};
 use rstest::rstest;
@@ -171,4 +173,14 @@ async fn the_token_is_sent_and_a_missing_one_explained() {
     let listing = client.registered_models(ListQuery::default()).collect_all().await.unwrap();
     assert_eq!(listing.records.len(), 1);
     assert!(!format!("{client:?}").contains("s3cret"));
+
+    let current = Arc::new(Mutex::new("s3cret-token"));
+    let source = Arc::clone(&current);
+    let client = RegistryClient::new(registry.url(), http(), None)
+        .with_token_source(Arc::new(move || Some(SecretString::from(*source.lock().unwrap()))));
+    client.registered_models(ListQuery::default()).collect_all().await.unwrap();
+    registry.require_token(Some("rotated"));
+    assert!(client.registered_models(ListQuery::default()).collect_all().await.is_err());
+    *current.lock().unwrap() = "rotated";
+    client.registered_models(ListQuery::default()).collect_all().await.unwrap();
 }

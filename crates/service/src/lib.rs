@@ -1,6 +1,7 @@
 //! What every service needs: [`settings`], [`secret`]s, [`telemetry`], [`metrics`], an HTTP [`server`] and [`http_client`], and a
 //! graceful [`shutdown`]. Nothing in here knows what the services are about.
 
+pub mod auth;
 pub mod http_client;
 pub mod metrics;
 pub mod secret;
@@ -9,6 +10,7 @@ pub mod settings;
 pub mod shutdown;
 pub mod telemetry;
 
+pub use auth::Authorizer;
 pub use metrics::Metrics;
 pub use secret::Secret;
 pub use server::{ApiError, Listen, Readiness, Running, ServerBuilder};

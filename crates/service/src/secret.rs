@@ -153,12 +153,11 @@ impl Secret {
             Source::File(file) => file.look().previous.clone(),
         }
     }
+}
 
-    /// Gives [`Self::current`] whenever it is asked.
-    pub fn source(&self) -> SecretSource {
-        let secret = self.clone();
-        Arc::new(move || Some(secret.current()))
-    }
+/// Gives `secret` as it is whenever it is asked, or none where there is none.
+pub fn source_of(secret: Option<Secret>) -> SecretSource {
+    Arc::new(move || secret.as_ref().map(Secret::current))
 }
 
 impl SecretFile {
@@ -267,7 +266,7 @@ mod tests {
         let file = directory.path().join("token");
         std::fs::write(&file, "one").unwrap();
         let secret = always_looking(&file);
-        let source = secret.source();
+        let source = source_of(Some(secret.clone()));
         assert!(secret.previous().is_none());
         let began = SystemTime::now();
         std::fs::write(&file, "two").unwrap();

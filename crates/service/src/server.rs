@@ -25,6 +25,7 @@ mod observe;
 mod readiness;
 
 pub use answers::ApiError;
+pub(crate) use limits::drain;
 pub use readiness::Readiness;
 
 /// How long a stop waits for requests in flight.

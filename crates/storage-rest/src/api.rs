@@ -16,7 +16,7 @@ use bridge_api::{EntryKey, KeySet, PostBody, ReconcilerType, StorageBody, from_j
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
-use service::ApiError;
+use service::{ApiError, Authorizer};
 
 use crate::deliver::{Settled, Touched};
 use crate::metrics::StorageMetrics;
@@ -35,15 +35,14 @@ pub struct Api {
     pub metrics: StorageMetrics,
 }
 
-/// The routes.
-pub fn router(api: Api) -> Router {
-    Router::new()
+/// The routes, for those whom `authorizer` lets in.
+pub fn router(api: Api, authorizer: &Authorizer) -> Router {
+    let writes = Router::new()
         .route("/upsert", post(upsert))
         .route("/currentkeyset", post(current_key_set))
-        .route("/settle", post(settle))
-        .route("/list", get(list::list))
-        .route("/fetch", get(fetch).post(fetch_many::fetch_many))
-        .with_state(api)
+        .route("/settle", post(settle));
+    let reads = Router::new().route("/list", get(list::list)).route("/fetch", get(fetch).post(fetch_many::fetch_many));
+    authorizer.guard_writes(writes).merge(authorizer.guard_reads(reads)).with_state(api)
 }
 
 impl Api {

@@ -6,10 +6,12 @@ use std::time::Duration;
 use anyhow::Context;
 use backstage_client::CatalogClient;
 use bridge_api::LocationClient;
-use cluster::Cluster;
+use cluster::{Cluster, ClusterReviewer};
+use service::auth::Surroundings;
 use service::http_client::{self, TlsSettings};
+use service::secret::source_of;
 use service::server::{BoundServer, Limits};
-use service::{Listen, Metrics, Readiness, Running, ServerBuilder, Shutdown};
+use service::{Authorizer, Listen, Metrics, Readiness, Running, ServerBuilder, Shutdown};
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
@@ -39,9 +41,10 @@ pub async fn start(settings: Settings, shutdown: Shutdown) -> anyhow::Result<Run
     let metrics = Metrics::new("storage-rest");
     let backend = Backend::choose(&settings.storage, &settings.cluster).await?;
     let cluster = cluster_of_backstage(&settings, &backend).await?;
+    let authorizer = authorizer(&settings, &backend).await?;
     let service = Service::new(settings, &metrics, cluster)?;
     let server = ServerBuilder::new("storage-rest")
-        .router(api::router(service.api.clone()))
+        .router(api::router(service.api.clone(), &authorizer))
         .readiness(service.readiness.clone())
         .limits(Limits { body_bytes: service.settings.max_body_bytes, ..Limits::default() })
         .metrics(metrics);
@@ -61,6 +64,20 @@ async fn cluster_of_backstage(settings: &Settings, backend: &Backend) -> anyhow:
         Some(cluster) => Ok(Some(cluster)),
         None => Ok(cluster::connect(&settings.cluster).await?),
     }
+}
+
+async fn authorizer(settings: &Settings, backend: &Backend) -> anyhow::Result<Authorizer> {
+    let reviewer = match backend.cluster() {
+        _ if !settings.access.needs_reviewer() => None,
+        Some(cluster) => Some(ClusterReviewer::new(&cluster)),
+        None => ClusterReviewer::connect(&settings.cluster).await?,
+    };
+    let surroundings = Surroundings {
+        pod_ip: settings.pod_ip,
+        listen: Some(settings.listen_address),
+        reviewer: reviewer.map(|reviewer| Arc::new(reviewer) as _),
+    };
+    Ok(Authorizer::new("storage-rest", &settings.access, surroundings)?)
 }
 
 /// What the parts of the service share.
@@ -85,7 +102,8 @@ struct Import {
 impl Service {
     fn new(settings: Settings, metrics: &Metrics, cluster: Option<Cluster>) -> anyhow::Result<Self> {
         let location_url = settings.location_url().context("LOCATION_URL")?;
-        let location = LocationClient::new(location_url, http_client::client(&TlsSettings::default(), "location")?);
+        let location = LocationClient::new(location_url, http_client::client(&TlsSettings::default(), "location")?)
+            .with_token_source(source_of(settings.access.token.secret()?));
         let import = if settings.backstage.push_to_rhdh {
             Some(Import {
                 http: http_client::client(&settings.backstage.tls(), "Backstage").context("--bkstg-ca / BKSTG_CA")?,

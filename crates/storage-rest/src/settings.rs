@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Parser;
 use cluster::ClusterSettings;
 use model_catalog::render::Format;
+use service::auth::AccessSettings;
 use service::settings::{GoDuration, http_url};
 use service::telemetry::LogSettings;
 use url::{Host, Url};
@@ -80,6 +81,10 @@ pub struct Settings {
     /// How many deliveries to one peer are under way at once
     #[arg(long, env = "DELIVERY_CONCURRENCY", value_name = "COUNT", default_value_t = 8, help_heading = "Delivery")]
     pub delivery_concurrency: usize,
+
+    /// Who may write and read
+    #[command(flatten)]
+    pub access: AccessSettings,
 
     /// Backstage
     #[command(flatten)]

@@ -76,9 +76,16 @@ impl ClientError {
             Self::BaseUrl { .. } | Self::KeySetTooLong { .. } => false,
             Self::Status { status, .. } => {
                 status.is_server_error()
+                    || self.is_refusal()
                     || matches!(*status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
             }
         }
+    }
+
+    /// Whether the peer refuses the caller rather than the call: no other call will be taken either until tokens agree,
+    /// which they may at any time, because they rotate.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self.status(), Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN))
     }
 
     /// The status of the peer's answer, when it was one of failure.

@@ -5,6 +5,7 @@ use reqwest::Client;
 use secrecy::SecretString;
 use url::Url;
 
+use super::token::{Token, TokenSource};
 use super::transport::Transport;
 use super::{ClientError, Upserted};
 use crate::key::EntryKey;
@@ -30,7 +31,14 @@ impl StorageClient {
     /// Sends `token` with every request from now on.
     #[must_use]
     pub fn with_token(mut self, token: SecretString) -> Self {
-        self.transport.set_token(token);
+        self.transport.set_token(Token::fixed(token));
+        self
+    }
+
+    /// Sends what `source` gives with every request from now on.
+    #[must_use]
+    pub fn with_token_source(mut self, source: TokenSource) -> Self {
+        self.transport.set_token(Token::from_source(source));
         self
     }
 

@@ -2,12 +2,13 @@
 
 use http::{HeaderMap, Method, StatusCode};
 use reqwest::{Client, Response};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::ClientError;
+use super::token::Token;
 use crate::messages::{ErrorBody, from_json};
 
 /// The largest answer that is read: a list of some 100,000 entries with digests has a fifth of that.
@@ -25,7 +26,7 @@ pub(super) struct Transport {
     peer: &'static str,
     base: Url,
     http: Client,
-    token: Option<SecretString>,
+    token: Token,
 }
 
 /// An answer whose status was not looked at yet.
@@ -44,11 +45,11 @@ struct Context {
 
 impl Transport {
     pub(super) fn new(peer: &'static str, base: Url, http: Client) -> Self {
-        Self { peer, base, http, token: None }
+        Self { peer, base, http, token: Token::default() }
     }
 
-    pub(super) fn set_token(&mut self, token: SecretString) {
-        self.token = Some(token);
+    pub(super) fn set_token(&mut self, token: Token) {
+        self.token = token;
     }
 
     /// The base URL, fit for messages.
@@ -95,7 +96,7 @@ impl Transport {
     ) -> Result<Answer, ClientError> {
         let context = Context { peer: self.peer, method: method.clone(), url: shown(&url) };
         let mut request = self.http.request(method.clone(), url);
-        if let Some(token) = &self.token {
+        if let Some(token) = self.token.now() {
             request = request.bearer_auth(token.expose_secret());
         }
         request = match body {

@@ -52,9 +52,9 @@ pub async fn connect_all_with(
         return cluster.map(|cluster| (ContextName::default(), cluster)).into_iter().collect();
     }
     let mut settings = settings.clone();
-    if contexts.len() > 1 && settings.k8s_token().is_some() {
+    if contexts.len() > 1 && settings.gives_token() {
         tracing::warn!("K8S_TOKEN belongs to one cluster: with several in KUBE_CONTEXTS it is sent to none of them");
-        settings.k8s_token = None;
+        (settings.k8s_token, settings.k8s_token_file) = (None, None);
     }
     let connecting = contexts.into_iter().map(|context| {
         let settings = ClusterSettings { kube_context: Some(context.as_str().to_owned()), ..settings.clone() };

@@ -1,6 +1,7 @@
 //! The settings of a cluster connection, as flags and environment variables.
 
 use std::convert::Infallible;
+use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -28,6 +29,10 @@ pub struct ClusterSettings {
     /// Bearer token for the cluster; used in place of the credentials of the kubeconfig.
     #[arg(long, env = "K8S_TOKEN", value_name = "TOKEN", hide_env_values = true, value_parser = secret)]
     pub k8s_token: Option<SecretString>,
+
+    /// A file with that token, read again when it rotates.
+    #[arg(long, env = "K8S_TOKEN_FILE", value_name = "FILE")]
+    pub k8s_token_file: Option<PathBuf>,
 
     /// Namespace where the ConfigMap lives [default: POD_NAMESPACE, the service account's, the kubeconfig context's,
     /// `default`].
@@ -80,6 +85,15 @@ impl ClusterSettings {
     pub(super) fn k8s_token(&self) -> Option<SecretString> {
         let token = self.k8s_token.as_ref()?;
         set(Some(token.expose_secret())).map(|text| SecretString::from(text.to_owned()))
+    }
+
+    pub(super) fn k8s_token_file(&self) -> Option<&Path> {
+        self.k8s_token_file.as_deref().filter(|file| !file.as_os_str().is_empty())
+    }
+
+    /// Whether a token is given that takes the place of all other credentials.
+    pub(super) fn gives_token(&self) -> bool {
+        self.k8s_token().is_some() || self.k8s_token_file().is_some()
     }
 
     /// The namespaces of `WATCH_NAMESPACES`, checked, sorted, without doubles.

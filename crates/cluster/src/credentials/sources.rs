@@ -78,7 +78,7 @@ async fn from_kubeconfig(
     if !own_proxy {
         config.proxy_url = proxy::from_environment(&config.cluster_url, environment)?;
     }
-    let overridden = override_token(&mut config, settings);
+    let overridden = override_token(&mut config, settings)?;
     Ok(Found {
         description: format!("kubeconfig {listed}, context {context}, {}{overridden}", config.cluster_url),
         config,
@@ -151,13 +151,28 @@ fn has_proxy(kubeconfig: &Kubeconfig, context: &str) -> bool {
 }
 
 /// With an own token the bridge acts as that token's identity alone: a client certificate would win over it.
-fn override_token(config: &mut Config, settings: &ClusterSettings) -> &'static str {
-    match settings.k8s_token() {
-        Some(token) => {
+fn override_token(config: &mut Config, settings: &ClusterSettings) -> Result<&'static str, CredentialsError> {
+    match (settings.k8s_token(), settings.k8s_token_file()) {
+        (Some(_), Some(_)) => Err(CredentialsError::Invalid {
+            setting: "--k8s-token-file / K8S_TOKEN_FILE",
+            reason: "K8S_TOKEN is set, too: choose one".to_owned(),
+        }),
+        (Some(token), None) => {
             config.auth_info = with_token(token);
-            ", token from K8S_TOKEN"
+            Ok(", token from K8S_TOKEN")
         }
-        None => "",
+        (None, Some(file)) => {
+            // From now on the client reads it by itself, again and again; whether it can is said now.
+            let setting = "--k8s-token-file / K8S_TOKEN_FILE";
+            let token = read_text(setting, file)?;
+            if token.is_empty() || token.contains(char::is_whitespace) {
+                let reason = format!("{} must hold the token and nothing else, no end of line either", file.display());
+                return Err(CredentialsError::Invalid { setting, reason });
+            }
+            config.auth_info = AuthInfo { token_file: Some(file.display().to_string()), ..AuthInfo::default() };
+            Ok(", token from K8S_TOKEN_FILE")
+        }
+        (None, None) => Ok(""),
     }
 }
 
@@ -181,7 +196,7 @@ fn from_pod(settings: &ClusterSettings, environment: &Environment) -> Result<Opt
             let token_file = Some(token_file.display().to_string());
             (AuthInfo { token_file, ..AuthInfo::default() }, "service account of the pod")
         }
-        _ if settings.k8s_token().is_some() => (AuthInfo::default(), "address of the pod's cluster"),
+        _ if settings.gives_token() => (AuthInfo::default(), "address of the pod's cluster"),
         (Some(_), None) => {
             return Err(CredentialsError::Invalid {
                 setting: "ca.crt",
@@ -199,7 +214,7 @@ fn from_pod(settings: &ClusterSettings, environment: &Environment) -> Result<Opt
         config.root_cert = Some(certificates("service account's ca.crt", pem.as_bytes())?);
         config.root_cert_file = Some(authority_file);
     }
-    let overridden = override_token(&mut config, settings);
+    let overridden = override_token(&mut config, settings)?;
     Ok(Some(Found {
         description: format!("{place}, {}{overridden}", config.cluster_url),
         config,

@@ -1,6 +1,9 @@
 //! Where credentials are found, in which order, and what is said when they cannot be used.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use clap::Parser;
 use kube::config::AuthInfo;
@@ -71,6 +74,7 @@ async fn blank_settings_count_as_unset() {
         kube_context: Some(" ".to_owned()),
         kube_contexts: vec![String::new(), " ".to_owned()],
         k8s_token: Some(SecretString::from("")),
+        k8s_token_file: Some(PathBuf::new()),
         namespace: Some(String::new()),
         pod_namespace: Some(String::new()),
         watch_namespaces: vec![String::new()],

@@ -50,7 +50,7 @@ pub(super) async fn pass(State(gate): State<Gate>, request: Request, next: Next)
     };
     let limit = gate.limits.body_bytes;
     if declared_length(&request).is_some_and(|length| length > limit as u64) {
-        drain(request.into_body()).await;
+        drain(request.into_body(), MAX_DRAINED_BYTES, MAX_DRAIN_TIME).await;
         let message = format!("the body is too large: at most {limit} bytes are taken");
         return ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message).into_response();
     }
@@ -71,19 +71,20 @@ fn declared_length(request: &Request) -> Option<u64> {
     request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-async fn drain(body: Body) {
+/// Reads a body that nobody wants, up to so many bytes and for so long.
+pub(crate) async fn drain(body: Body, bytes: usize, time: Duration) {
     let read = async {
         let mut chunks = body.into_data_stream();
         let mut drained = 0;
         while let Some(Ok(chunk)) = chunks.next().await {
             drained += chunk.len();
-            if drained > MAX_DRAINED_BYTES {
+            if drained > bytes {
                 break;
             }
         }
     };
     // Whether the end was reached does not matter.
-    let _ = timeout(MAX_DRAIN_TIME, read).await;
+    let _ = timeout(time, read).await;
 }
 
 /// Answers a panic in a handler with 500; the message of it is logged only.

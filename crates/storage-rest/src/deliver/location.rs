@@ -45,6 +45,7 @@ impl LocationDelivery {
             requests: JoinSet::new(),
             reach: Reach::Unknown,
             failures: 0,
+            refusals: 0,
             compare_at: Instant::now(),
         };
         delivery.run(&shutdown).await;
@@ -64,6 +65,8 @@ enum Reach {
     Doubtful,
     /// It can't be reached.
     Away,
+    /// It refuses us, whatever we send.
+    Refusing,
     /// It is reading storage by itself, and takes changes meanwhile.
     Loading,
     /// It serves.
@@ -76,6 +79,8 @@ struct Delivering {
     requests: JoinSet<(EntryKey, Result<Pushed, PushError>)>,
     reach: Reach,
     failures: u32,
+    /// How often in a row location refused us, before it took anything.
+    refusals: u32,
     compare_at: Instant,
 }
 
@@ -146,6 +151,9 @@ impl Delivering {
         let given = &self.given;
         let error = match result {
             Ok(settled) => {
+                if !matches!(settled, Pushed::AlreadyHeld) {
+                    self.refusals = 0;
+                }
                 match settled {
                     Pushed::Upserted(digest) => {
                         given.metrics.delivered(Target::Location, Delivery::Upserted);
@@ -161,6 +169,17 @@ impl Delivering {
             }
             Err(error) => error,
         };
+        if let PushError::Location(refusal) = &error
+            && refusal.is_refusal()
+        {
+            given.metrics.delivered(Target::Location, Delivery::Failed);
+            let wait = given.pace.longest_wait;
+            self.work.again(key, Cause::Failed, wait);
+            if self.reach != Reach::Refusing {
+                self.refused(refusal);
+            }
+            return;
+        }
         if !error.is_retryable() {
             given.metrics.delivered(Target::Location, Delivery::Rejected);
             tracing::warn!(%key, %error, "location does not take an entry; others are delivered all the same");
@@ -177,6 +196,19 @@ impl Delivering {
         self.work.again(key, Cause::Failed, given.pace.wait(failures));
     }
 
+    /// One refusal stands for all: what is to be delivered waits, and is tried again slowly.
+    fn refused(&mut self, refusal: &ClientError) {
+        self.reach = Reach::Refusing;
+        self.refusals = self.refusals.saturating_add(1);
+        let wait = self.given.pace.wait(self.refusals);
+        self.compare_at = Instant::now() + wait;
+        if self.refusals == 1 {
+            tracing::error!("location refuses storage-rest, nothing is delivered until their tokens agree: {refusal}");
+        } else {
+            tracing::warn!(retry_in = ?wait, "location still refuses storage-rest: {refusal}");
+        }
+    }
+
     /// Asks location what it holds and storage what there is, and queues the difference.
     async fn compare(&mut self) {
         let listed = self.given.client.list().await;
@@ -191,6 +223,7 @@ impl Delivering {
         match listed {
             Ok(list) => self.compare_with(&list, &index),
             Err(error) if error.status() == Some(StatusCode::SERVICE_UNAVAILABLE) => self.let_it_load(&index),
+            Err(error) if error.is_refusal() => self.refused(&error),
             Err(error) => {
                 if self.reach != Reach::Away {
                     tracing::warn!(%error, "location can't be reached; entries are delivered when it is back");

@@ -11,7 +11,7 @@ use axum::routing::{delete, get};
 use axum::{Json, Router};
 use bridge_api::messages::Origin;
 use bridge_api::{EntryDigest, EntryKey, PostBody, ReconcilerType, StorageClient, UriList, content_digest};
-use http::StatusCode;
+use http::{HeaderMap, HeaderValue, StatusCode};
 use model_catalog::render::Format;
 use service::http_client::{TlsSettings, client};
 use service::{Running, Shutdown};
@@ -130,6 +130,8 @@ struct Inner {
     refused: BTreeSet<String>,
     upserts: Vec<String>,
     removals: Vec<String>,
+    /// The token without which nothing is taken.
+    token: Option<String>,
 }
 
 /// A location that holds what it is sent, and behaves as it is told.
@@ -165,6 +167,11 @@ impl ScriptedLocation {
 
     pub(crate) fn set_mood(&self, mood: Mood) {
         self.lock().mood = mood;
+    }
+
+    /// From now on it takes nothing without this token.
+    pub(crate) fn require_token(&self, token: &str) {
+        self.lock().token = Some(token.to_owned());
     }
 
     /// It is started anew, and knows nothing.
@@ -218,6 +225,10 @@ struct KeyQuery {
     key: String,
 }
 
+fn bearer(token: &str) -> HeaderValue {
+    HeaderValue::from_str(&format!("Bearer {token}")).unwrap()
+}
+
 async fn list(State(inner): Shared) -> Result<Json<UriList>, StatusCode> {
     let inner = inner.lock().unwrap();
     let digests = || {
@@ -240,9 +251,17 @@ async fn list(State(inner): Shared) -> Result<Json<UriList>, StatusCode> {
     Ok(Json(UriList { uris, entries }))
 }
 
-async fn upsert(State(inner): Shared, Query(query): Query<KeyQuery>, Json(body): Json<PostBody>) -> StatusCode {
+async fn upsert(
+    State(inner): Shared,
+    Query(query): Query<KeyQuery>,
+    headers: HeaderMap,
+    Json(body): Json<PostBody>,
+) -> StatusCode {
     let mut inner = inner.lock().unwrap();
     inner.upserts.push(query.key.clone());
+    if inner.token.as_ref().is_some_and(|token| headers.get("authorization") != Some(&bearer(token))) {
+        return StatusCode::UNAUTHORIZED;
+    }
     if inner.mood == Mood::Broken {
         return StatusCode::BAD_GATEWAY;
     }

@@ -208,6 +208,12 @@ impl KubeApi {
         self.shared.tokens().insert(token.to_owned(), User::named(user));
     }
 
+    /// Knows a token that is not meant for this server but for `audience`: it is only good for reviews.
+    pub fn add_token_for(&self, audience: &str, token: &str, user: &str) {
+        let user = User { audience: Some(audience.to_owned()), ..User::named(user) };
+        self.shared.tokens().insert(token.to_owned(), user);
+    }
+
     /// Makes a token unknown: it is answered 401 from now on.
     pub fn revoke_token(&self, token: &str) {
         self.shared.tokens().remove(token);

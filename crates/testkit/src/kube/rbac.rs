@@ -32,6 +32,8 @@ pub struct User {
     pub name: String,
     /// The groups, `system:authenticated` included.
     pub groups: Vec<String>,
+    /// For whom the token is meant, when that is not the API server.
+    pub audience: Option<String>,
 }
 
 impl User {
@@ -44,7 +46,7 @@ impl User {
                 groups.push(format!("system:serviceaccounts:{namespace}"));
             }
         }
-        Self { name: name.to_owned(), groups }
+        Self { name: name.to_owned(), groups, audience: None }
     }
 
     /// The administrator, who may do everything.
@@ -52,6 +54,7 @@ impl User {
         Self {
             name: "kubernetes-admin".to_owned(),
             groups: vec![SUPERUSERS.to_owned(), "system:authenticated".to_owned()],
+            audience: None,
         }
     }
 

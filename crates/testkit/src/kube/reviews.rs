@@ -13,6 +13,8 @@ pub(crate) const REVIEWS: &[(&str, &str, &str)] = &[
     ("authorization.k8s.io", "subjectaccessreviews", "SubjectAccessReview"),
 ];
 
+const SERVER_AUDIENCE: &str = "https://kubernetes.default.svc";
+
 /// Answers a review by adding its status.
 pub(crate) fn answer(
     kind: &str,
@@ -29,8 +31,8 @@ pub(crate) fn answer(
     }
     review["status"] = match kind {
         "TokenReview" => match user_of(review["spec"]["token"].as_str().unwrap_or_default()) {
-            Some(user) => json!({"authenticated": true, "user": {"username": user.name, "groups": user.groups}}),
-            None => json!({"user": {}, "error": "invalid bearer token"}),
+            Some(user) => authenticated(&user, &super::types::strings(&review["spec"]["audiences"])),
+            None => unauthenticated(),
         },
         "SubjectAccessReview" => {
             let mut user = User::named(review["spec"]["user"].as_str().unwrap_or_default());
@@ -40,6 +42,19 @@ pub(crate) fn answer(
         _ => access(&review, caller, state),
     };
     Ok(review)
+}
+
+/// A token counts for its own audience; without one, for the server's.
+fn authenticated(user: &User, wanted: &[String]) -> Value {
+    let own = user.audience.as_deref().unwrap_or(SERVER_AUDIENCE);
+    if own != SERVER_AUDIENCE && wanted.is_empty() || !wanted.is_empty() && !wanted.iter().any(|name| name == own) {
+        return unauthenticated();
+    }
+    json!({"authenticated": true, "user": {"username": user.name, "groups": user.groups}, "audiences": [own]})
+}
+
+fn unauthenticated() -> Value {
+    json!({"user": {}, "error": "invalid bearer token"})
 }
 
 fn access(review: &Value, user: &User, state: &State) -> Value {

@@ -111,7 +111,7 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>) {
 async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Body>, Interrupted> {
     let (parts, body) = request.into_parts();
     let (body, is_too_large) = collect(body).await?;
-    let user = bearer(&parts.headers).and_then(|token| shared.user_of(token));
+    let user = bearer(&parts.headers).and_then(|token| shared.user_of(token)).filter(|user| user.audience.is_none());
     let (id, fault) = shared.journal().arrival(record(&parts, user.as_ref(), &body));
     shared.running().await;
     let response = match &fault {

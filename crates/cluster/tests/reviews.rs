@@ -1,0 +1,48 @@
+//! Tokens that the cluster is asked about.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
+
+use cluster::{Cluster, ClusterReviewer};
+use service::auth::{ReviewError, TokenReviewer};
+use testkit::kube::{Fault, KubeApi};
+
+const WRITER: &str = "system:serviceaccount:bridge:normalizer";
+
+async fn review(api: &KubeApi, token: &str, audience: Option<&str>) -> Result<Option<String>, ReviewError> {
+    let cluster = Cluster::new(api.client(), "bridge");
+    ClusterReviewer::new(&cluster).review(&token.into(), audience).await
+}
+
+#[tokio::test]
+async fn the_cluster_tells_whose_a_token_is() {
+    let api = KubeApi::builder().token("of-writer", WRITER).start().await;
+    assert_eq!(review(&api, "of-writer", None).await.unwrap().as_deref(), Some(WRITER));
+    assert_eq!(review(&api, "made-up", None).await.unwrap(), None);
+    api.revoke_token("of-writer");
+    assert_eq!(review(&api, "of-writer", None).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_token_for_another_audience_is_nobodys() {
+    let api = KubeApi::builder().token("for-server", WRITER).start().await;
+    api.add_token_for("bridge", "for-bridge", WRITER);
+    assert_eq!(review(&api, "for-bridge", Some("bridge")).await.unwrap().as_deref(), Some(WRITER));
+    assert_eq!(review(&api, "for-bridge", Some("other")).await.unwrap(), None);
+    assert_eq!(review(&api, "for-bridge", None).await.unwrap(), None);
+    assert_eq!(review(&api, "for-server", Some("bridge")).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_missing_permission_is_named_and_no_verdict() {
+    let api = KubeApi::builder().token("mine", "system:serviceaccount:bridge:storage").start().await;
+    let cluster = Cluster::new(api.client_for("mine"), "bridge");
+    let error = ClusterReviewer::new(&cluster).review(&"of-writer".into(), None).await.unwrap_err().to_string();
+    assert!(error.contains("tokenreviews") && error.contains("system:auth-delegator"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_in_trouble_gives_no_verdict() {
+    let api = KubeApi::builder().token("of-writer", WRITER).start().await;
+    api.fail_next(|_| true, Fault::Status(500));
+    let error = review(&api, "of-writer", None).await.unwrap_err().to_string();
+    assert!(error.contains("500") && !error.contains("of-writer"), "{error}");
+}
