@@ -1,5 +1,6 @@
 //! The typed client.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -7,20 +8,28 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use crate::entity::{ENTITY_FIELDS, Entity, QueryAnswer};
 use crate::error::BackstageError;
 use crate::model::{
-    Created, CreatedLocation, EntityPage, ListedLocation, Location, NewLocation, QueryAnswer, RefreshRequest,
+    Created, CreatedLocation, ListedLocation, Location, NewLocation, RefreshRequest, location_entity_name,
 };
+use crate::token::{Token, TokenSource};
 
 /// How much of an error's body is kept.
 const MESSAGE_LIMIT: usize = 300;
+/// How much of it is read.
+const ERROR_LIMIT: usize = 64 << 10;
+/// No answer of a catalog that is asked for so much at once is larger.
+const ANSWER_LIMIT: usize = 64 << 20;
+/// How many entities are asked for at once.
+const PAGE_SIZE: &str = "500";
 
 /// Talks to the catalog of one Backstage.
 #[derive(Clone)]
 pub struct CatalogClient {
     catalog: Url,
     http: reqwest::Client,
-    token: Option<SecretString>,
+    token: Token,
 }
 
 impl fmt::Debug for CatalogClient {
@@ -41,7 +50,13 @@ impl CatalogClient {
             }
             _ => return Err(BackstageError::BaseUrl { url: base.to_string() }),
         }
-        Ok(Self { catalog, http, token })
+        Ok(Self { catalog, http, token: Token::fixed(token) })
+    }
+
+    /// The same, sending what `source` gives at each request as the bearer.
+    #[must_use]
+    pub fn with_token_source(self, source: TokenSource) -> Self {
+        Self { token: Token::from_source(source), ..self }
     }
 
     /// All registered locations.
@@ -54,6 +69,18 @@ impl CatalogClient {
     /// One location; `None` when Backstage has no such id.
     pub async fn location(&self, id: &str) -> Result<Option<Location>, BackstageError> {
         match self.call(Method::GET, &["locations", id]).json().await {
+            Ok(location) => Ok(Some(location)),
+            Err(error) if has_status(&error, StatusCode::NOT_FOUND) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The registered location of this type and target, found by the entity that Backstage makes for it; `None` when
+    /// there is none, or its entity is not there yet.
+    pub async fn location_of(&self, kind: &str, target: &str) -> Result<Option<Location>, BackstageError> {
+        let entity = location_entity_name(kind, target);
+        let path = ["locations", "by-entity", "location", "default", &entity];
+        match self.call(Method::GET, &path).json().await {
             Ok(location) => Ok(Some(location)),
             Err(error) if has_status(&error, StatusCode::NOT_FOUND) => Ok(None),
             Err(error) => Err(error),
@@ -85,17 +112,32 @@ impl CatalogClient {
         Ok(())
     }
 
-    /// One page of the entities that match `filter` (Backstage's syntax, such as `kind=location`; empty for all).
-    pub async fn entities_by_query(&self, filter: &str, cursor: Option<&str>) -> Result<EntityPage, BackstageError> {
+    /// All entities that match one of the filters (Backstage's syntax, such as `kind=location`), page by page; with no
+    /// filter, all that there are.
+    pub async fn entities(&self, filters: &[&str]) -> Result<Vec<Entity>, BackstageError> {
+        let (mut entities, mut cursor, mut seen) = (Vec::new(), None, HashSet::new());
+        loop {
+            let page = self.entity_page(filters, cursor.as_deref()).await?;
+            entities.extend(page.items);
+            let Some(next) = page.page_info.next_cursor else { return Ok(entities) };
+            if !seen.insert(next.clone()) {
+                let reason = "the same page is announced again and again".to_owned();
+                return Err(BackstageError::Unexpected { request: "GET entities/by-query".to_owned(), reason });
+            }
+            cursor = Some(next);
+        }
+    }
+
+    async fn entity_page(&self, filters: &[&str], cursor: Option<&str>) -> Result<QueryAnswer, BackstageError> {
         let mut call = self.call(Method::GET, &["entities", "by-query"]);
+        let mut query = vec![("fields", ENTITY_FIELDS), ("limit", PAGE_SIZE)];
         // A cursor carries the query that it continues; Backstage refuses both together.
-        call.builder = match cursor {
-            Some(cursor) => call.builder.query(&[("cursor", cursor)]),
-            None if filter.is_empty() => call.builder,
-            None => call.builder.query(&[("filter", filter)]),
-        };
-        let answer: QueryAnswer = call.json().await?;
-        Ok(EntityPage { items: answer.items, next_cursor: answer.page_info.next_cursor })
+        match cursor {
+            Some(cursor) => query.push(("cursor", cursor)),
+            None => query.extend(filters.iter().map(|filter| ("filter", *filter))),
+        }
+        call.builder = call.builder.query(&query);
+        call.json().await
     }
 
     /// Removes one entity, such as an orphaned one. One that is not there counts as removed.
@@ -115,7 +157,7 @@ impl CatalogClient {
         }
         let name = format!("{method} {}", url.path());
         let mut builder = self.http.request(method, url);
-        if let Some(token) = &self.token {
+        if let Some(token) = self.token.now() {
             builder = builder.bearer_auth(token.expose_secret());
         }
         Call { name, builder }
@@ -135,8 +177,15 @@ impl Call {
 
     async fn json<T: DeserializeOwned>(self) -> Result<T, BackstageError> {
         let name = self.name.clone();
-        let response = self.send().await?;
-        let bytes = response.bytes().await.map_err(|source| transport(&name, source))?;
+        let mut response = self.send().await?;
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|source| transport(&name, source))? {
+            if bytes.len() + chunk.len() > ANSWER_LIMIT {
+                let reason = format!("it is longer than {ANSWER_LIMIT} bytes");
+                return Err(BackstageError::Unexpected { request: name, reason });
+            }
+            bytes.extend_from_slice(&chunk);
+        }
         serde_json::from_slice(&bytes)
             .map_err(|error| BackstageError::Unexpected { request: name, reason: error.to_string() })
     }
@@ -163,12 +212,19 @@ fn transport(request: &str, source: reqwest::Error) -> BackstageError {
 }
 
 fn has_status(error: &BackstageError, wanted: StatusCode) -> bool {
-    matches!(error, BackstageError::Status { status, .. } if *status == wanted)
+    error.status() == Some(wanted)
 }
 
 /// Backstage's errors are `{"error": {"name", "message"}}`; a proxy's may be anything.
-async fn message_of(response: Response) -> String {
-    let Ok(text) = response.text().await else { return String::new() };
+async fn message_of(mut response: Response) -> String {
+    let mut bytes = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > ERROR_LIMIT {
+            break;
+        }
+    }
+    let text = String::from_utf8_lossy(&bytes);
     let value: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
     let message = value.pointer("/error/message").and_then(serde_json::Value::as_str).unwrap_or(text.trim());
     message.chars().take(MESSAGE_LIMIT).collect()

@@ -52,6 +52,14 @@ pub enum BackstageError {
 }
 
 impl BackstageError {
+    /// The status that Backstage answered with, where it answered with one.
+    pub fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Unauthorized { status, .. } | Self::Status { status, .. } => Some(*status),
+            Self::BaseUrl { .. } | Self::Transport { .. } | Self::Unexpected { .. } => None,
+        }
+    }
+
     /// Whether the same request may succeed later without anyone changing a setting.
     pub fn is_retryable(&self) -> bool {
         match self {

@@ -4,9 +4,13 @@
 //! [`BackstageError`] that names the request, and says when it is the token that Backstage did not accept.
 
 mod client;
+mod entity;
 mod error;
 mod model;
+mod token;
 
 pub use client::CatalogClient;
+pub use entity::{Entity, ORPHANS};
 pub use error::BackstageError;
-pub use model::{Created, EntityPage, Location, location_entity_ref};
+pub use model::{Created, Location, location_entity_ref};
+pub use token::TokenSource;

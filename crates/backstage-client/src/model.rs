@@ -29,25 +29,20 @@ pub enum Created {
     AlreadyExists,
 }
 
-/// One page of a query for entities.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct EntityPage {
-    /// The entities, as Backstage keeps them.
-    pub items: Vec<serde_json::Value>,
-    /// What to ask for the next page with; `None` on the last one.
-    pub next_cursor: Option<String>,
-}
-
 /// The reference of the `Location` entity that Backstage makes for a registered location. Refreshing it makes
 /// Backstage read the target again.
 pub fn location_entity_ref(kind: &str, target: &str) -> String {
+    format!("location:default/{}", location_entity_name(kind, target))
+}
+
+pub(crate) fn location_entity_name(kind: &str, target: &str) -> String {
     let hash: [u8; 20] = Sha1::digest(format!("{kind}:{target}").as_bytes()).into();
-    let mut entity_ref = "location:default/generated-".to_owned();
+    let mut name = "generated-".to_owned();
     for byte in hash {
         // Writing to a String does not fail.
-        let _ = write!(entity_ref, "{byte:02x}");
+        let _ = write!(name, "{byte:02x}");
     }
-    entity_ref
+    name
 }
 
 #[derive(Deserialize)]
@@ -71,21 +66,6 @@ pub(crate) struct NewLocation<'a> {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RefreshRequest<'a> {
     pub(crate) entity_ref: &'a str,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct QueryAnswer {
-    #[serde(default)]
-    pub(crate) items: Vec<serde_json::Value>,
-    #[serde(default)]
-    pub(crate) page_info: PageInfo,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct PageInfo {
-    pub(crate) next_cursor: Option<String>,
 }
 
 #[cfg(test)]

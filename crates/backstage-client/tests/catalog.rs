@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that is set up wrongly should stop at once")]
 
-use backstage_client::{BackstageError, CatalogClient, Created, Location, location_entity_ref};
+use std::sync::{Arc, Mutex};
+
+use backstage_client::{BackstageError, CatalogClient, Created, Location, ORPHANS, location_entity_ref};
 use reqwest::{Method, StatusCode};
 use secrecy::SecretString;
 use testkit::backstage::{BRIDGE_LOCATION_TYPE, Fault, ScriptedBackstage};
@@ -117,22 +119,63 @@ async fn a_lost_answer_is_retryable_and_the_location_is_there() {
 #[tokio::test]
 async fn a_refresh_names_the_location_s_entity() {
     let backstage = ScriptedBackstage::start().await;
+    backstage.add_location("url", TARGET);
     let entity_ref = location_entity_ref("url", TARGET);
     client(&backstage).refresh(&entity_ref).await.unwrap();
     assert_eq!(backstage.refreshed(), [entity_ref]);
 }
 
 #[tokio::test]
-async fn entities_are_queried_by_filter_and_removed_by_uid() {
+async fn a_location_is_found_by_its_entity_even_where_no_list_shows_it() {
     let backstage = ScriptedBackstage::start().await;
-    backstage.add_entity(serde_json::json!({ "kind": "API", "metadata": { "uid": "u1", "name": "a" } }));
     let client = client(&backstage);
-    let page = client.entities_by_query("kind=api", None).await.unwrap();
-    assert_eq!(page.items.len(), 1);
-    assert_eq!(page.next_cursor, None);
-    assert_eq!(backstage.requests()[0].query, "filter=kind%3Dapi");
-    client.delete_entity("u1").await.unwrap();
-    assert_eq!(client.entities_by_query("", None).await.unwrap().items.len(), 0);
+    assert_eq!(client.location_of("url", TARGET).await.unwrap(), None);
+    let id = backstage.add_location("url", TARGET);
+    backstage.hide_location(&id);
+    assert_eq!(client.locations().await.unwrap(), []);
+    let expected = Location { id, kind: "url".into(), target: TARGET.into() };
+    assert_eq!(client.location_of("url", TARGET).await.unwrap(), Some(expected));
+    assert_eq!(client.location_of("file", TARGET).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn entities_are_queried_by_filters_page_by_page_and_removed_by_uid() {
+    let backstage = ScriptedBackstage::start().await;
+    let here = format!("url:{TARGET}");
+    for n in 0..1001 {
+        backstage.add_orphan_of(&format!("e{n}"), &here);
+    }
+    backstage.add_entity_of("alive", &here);
+    let client = client(&backstage);
+    let orphans = client.entities(&[ORPHANS]).await.unwrap();
+    assert_eq!(orphans.len(), 1001);
+    assert_eq!(backstage.requests().len(), 3);
+    let first = &orphans[0];
+    assert_eq!((first.reference().as_str(), first.uid()), ("resource:default/e0", Some("e0")));
+    assert!(first.is_orphan());
+    assert_eq!(first.locations().collect::<Vec<_>>(), [("url", TARGET), ("url", TARGET)]);
+    assert_eq!(client.entities(&["kind=api", "kind=Resource,metadata.name=ALIVE"]).await.unwrap().len(), 1);
+    for entity in orphans {
+        client.delete_entity(entity.uid().unwrap()).await.unwrap();
+    }
+    let left = client.entities(&[]).await.unwrap();
+    assert!(left.len() == 1 && !left[0].is_orphan());
+}
+
+#[tokio::test]
+async fn a_token_that_rotates_is_asked_for_with_each_request() {
+    let backstage = ScriptedBackstage::start().await.with_token("one");
+    let token = Arc::new(Mutex::new("one"));
+    let source = {
+        let token = Arc::clone(&token);
+        move || Some(SecretString::from(*token.lock().unwrap()))
+    };
+    let client = client(&backstage).with_token_source(Arc::new(source));
+    client.locations().await.unwrap();
+    backstage.set_token("two");
+    client.locations().await.unwrap_err();
+    *token.lock().unwrap() = "two";
+    client.locations().await.unwrap();
 }
 
 #[test]

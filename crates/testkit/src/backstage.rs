@@ -1,21 +1,21 @@
 //! A scripted Backstage: the catalog's REST routes with the rules of a real one, kept in memory.
 //!
-//! It fetches nothing and so holds no entities of its own making: tests look at its locations, at what was refreshed
-//! and at the requests that came, and tell it to fail.
+//! It fetches nothing and so holds no entities of its own making: tests put some in, look at its locations, at what was
+//! refreshed and at the requests that came, and tell it to fail.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::body::{Body, Bytes};
-use axum::extract::{Request, State};
-use axum::response::{IntoResponse, Response};
-use axum::{Json, Router};
-use http::{HeaderMap, Method, StatusCode};
+use axum::Router;
+use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use url::Url;
+
+mod query;
+mod routes;
 
 /// The location type that only RHDH's model catalog provider understands.
 pub const BRIDGE_LOCATION_TYPE: &str = "rhdh-rhoai-bridge";
@@ -67,6 +67,7 @@ struct PlannedFault {
 #[derive(Debug, Default)]
 struct Inner {
     locations: Vec<RegisteredLocation>,
+    hidden: BTreeSet<String>,
     entities: Vec<Value>,
     refreshed: Vec<String>,
     requests: Vec<ReceivedRequest>,
@@ -101,7 +102,7 @@ impl ScriptedBackstage {
         let inner = Shared::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port on the loopback");
         let address = listener.local_addr().expect("the address of a bound listener");
-        let router = Router::new().fallback(handle).with_state(Arc::clone(&inner));
+        let router = Router::new().fallback(routes::handle).with_state(Arc::clone(&inner));
         let task = tokio::spawn(async move {
             // The test is over when this ends; there is nobody to tell.
             let _ = axum::serve(listener, router).await;
@@ -153,6 +154,11 @@ impl ScriptedBackstage {
         self.lock().add(kind, target).id
     }
 
+    /// Keeps the location of this id out of lists, as for a reader who may not see it.
+    pub fn hide_location(&self, id: &str) {
+        self.lock().hidden.insert(id.to_owned());
+    }
+
     /// Loses all locations, as a Backstage whose database was reset.
     pub fn forget_locations(&self) {
         self.lock().locations.clear();
@@ -161,6 +167,24 @@ impl ScriptedBackstage {
     /// Puts an entity in, for queries.
     pub fn add_entity(&self, entity: Value) {
         self.lock().entities.push(entity);
+    }
+
+    /// Puts a `Resource` in, as if it had been read from this location (`<type>:<target>`); its uid is its name.
+    pub fn add_entity_of(&self, name: &str, location: &str) {
+        self.add_entity(entity_of(name, location));
+    }
+
+    /// The same of an entity that nothing emits any more.
+    pub fn add_orphan_of(&self, name: &str, location: &str) {
+        let mut entity = entity_of(name, location);
+        entity["metadata"]["annotations"]["backstage.io/orphan"] = "true".into();
+        self.add_entity(entity);
+    }
+
+    /// The names of the entities that were put in and not removed, in order.
+    pub fn entity_names(&self) -> Vec<String> {
+        let name = |entity: &Value| entity["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        self.lock().entities.iter().map(name).collect()
     }
 
     /// The entity references that were refreshed, in order.
@@ -195,6 +219,15 @@ impl ScriptedBackstage {
     }
 }
 
+fn entity_of(name: &str, location: &str) -> Value {
+    let annotations = json!({
+        "backstage.io/managed-by-location": location,
+        "backstage.io/managed-by-origin-location": location,
+    });
+    let metadata = json!({ "name": name, "namespace": "default", "uid": name, "annotations": annotations });
+    json!({ "apiVersion": "backstage.io/v1alpha1", "kind": "Resource", "metadata": metadata })
+}
+
 fn lock(inner: &Shared) -> MutexGuard<'_, Inner> {
     inner.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -221,113 +254,4 @@ impl Inner {
         let given = headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         given == Some(format!("Bearer {token}").as_str())
     }
-
-    fn answer(&mut self, request: &ReceivedRequest) -> Response {
-        let path = request.path.trim_start_matches('/').to_owned();
-        let segments: Vec<&str> = path.split('/').collect();
-        match (request.method.as_str(), segments.as_slice()) {
-            ("GET", ["locations"]) => {
-                let all: Vec<Value> = self.locations.iter().map(|item| json!({ "data": flat(item) })).collect();
-                Json(all).into_response()
-            }
-            ("POST", ["locations"]) => self.create(&request.body),
-            ("GET", ["locations", id]) => match self.locations.iter().find(|item| item.id == *id) {
-                Some(location) => Json(flat(location)).into_response(),
-                None => failure(StatusCode::NOT_FOUND, "NotFoundError", &format!("Found no location with ID {id}")),
-            },
-            ("DELETE", ["locations", id]) => {
-                let before = self.locations.len();
-                self.locations.retain(|item| item.id != *id);
-                if self.locations.len() == before {
-                    return failure(StatusCode::NOT_FOUND, "NotFoundError", &format!("Found no location with ID {id}"));
-                }
-                StatusCode::NO_CONTENT.into_response()
-            }
-            ("POST", ["refresh"]) => match request.body.get("entityRef").and_then(Value::as_str) {
-                Some(entity_ref) => {
-                    self.refreshed.push(entity_ref.to_owned());
-                    StatusCode::OK.into_response()
-                }
-                None => failure(StatusCode::BAD_REQUEST, "InputError", "entityRef is required"),
-            },
-            ("GET", ["entities", "by-query"]) => {
-                let total = self.entities.len();
-                Json(json!({ "items": self.entities, "totalItems": total, "pageInfo": {} })).into_response()
-            }
-            ("DELETE", ["entities", "by-uid", uid]) => {
-                self.entities.retain(|item| item.pointer("/metadata/uid").and_then(Value::as_str) != Some(uid));
-                StatusCode::NO_CONTENT.into_response()
-            }
-            _ => failure(StatusCode::NOT_FOUND, "NotFoundError", "Not found"),
-        }
-    }
-
-    fn create(&mut self, body: &Value) -> Response {
-        let text = |name: &str| body.get(name).and_then(Value::as_str).filter(|value| !value.is_empty());
-        let (Some(kind), Some(target)) = (text("type"), text("target")) else {
-            return failure(StatusCode::BAD_REQUEST, "InputError", "type and target are required");
-        };
-        if kind == BRIDGE_LOCATION_TYPE && !self.knows_bridge_type {
-            return failure(StatusCode::BAD_REQUEST, "InputError", "Registered locations must be of type 'url'");
-        }
-        if self.locations.iter().any(|item| item.kind == kind && item.target == target) {
-            let message = format!("Location {kind}:{target} already exists");
-            return failure(StatusCode::CONFLICT, "ConflictError", &message);
-        }
-        let location = self.add(kind, target);
-        (StatusCode::CREATED, Json(json!({ "location": flat(&location), "entities": [] }))).into_response()
-    }
-}
-
-async fn handle(State(inner): State<Shared>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let bytes = axum::body::to_bytes(body, 1 << 20).await.unwrap_or_default();
-    let Some(path) = parts.uri.path().strip_prefix("/api/catalog") else {
-        return failure(StatusCode::NOT_FOUND, "NotFoundError", "Not found");
-    };
-    let mut inner = lock(&inner);
-    let received = ReceivedRequest {
-        authorized: inner.is_authorized(&parts.headers),
-        method: parts.method,
-        path: path.to_owned(),
-        query: parts.uri.query().unwrap_or_default().to_owned(),
-        body: serde_json::from_slice(&bytes).unwrap_or_default(),
-    };
-    inner.requests.push(received.clone());
-    let fault = inner.take_fault(&received.method, &received.path);
-    if let Some(Fault::Status(status)) = fault {
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        return failure(status, "ScriptedError", "a scripted fault");
-    }
-    if fault == Some(Fault::Html) {
-        return axum::response::Html("<!doctype html><title>Sign in</title>").into_response();
-    }
-    if !received.authorized {
-        return failure(StatusCode::UNAUTHORIZED, "AuthenticationError", "Illegal token");
-    }
-    let answer = inner.answer(&received);
-    if fault == Some(Fault::LostAnswer) { broken_off(answer) } else { answer }
-}
-
-/// The same status and headers, with a body that breaks off before its first byte.
-fn broken_off(answer: Response) -> Response {
-    let (mut parts, _) = answer.into_parts();
-    if parts.status == StatusCode::NO_CONTENT {
-        parts.status = StatusCode::OK;
-    }
-    parts.headers.insert(http::header::CONTENT_LENGTH, http::HeaderValue::from_static("1000"));
-    let lost = futures::stream::once(async { Err::<Bytes, _>(std::io::Error::other("the answer was lost")) });
-    Response::from_parts(parts, Body::from_stream(lost))
-}
-
-fn flat(location: &RegisteredLocation) -> Value {
-    json!({ "id": location.id, "type": location.kind, "target": location.target })
-}
-
-fn failure(status: StatusCode, name: &str, message: &str) -> Response {
-    let body = json!({
-        "error": { "name": name, "message": message },
-        "response": { "statusCode": status.as_u16() },
-    });
-    (status, Json(body)).into_response()
 }
