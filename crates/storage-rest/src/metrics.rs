@@ -15,6 +15,7 @@ pub struct StorageMetrics {
     entries: Gauge,
     deliveries: Family<DeliveryLabel, Counter>,
     undelivered: Family<TargetLabel, Gauge>,
+    backstage_in_step: Gauge,
 }
 
 /// To whom storage delivers.
@@ -44,6 +45,8 @@ pub enum Delivery {
     Removed,
     /// The target reads the entry again.
     Refreshed,
+    /// An entity that nothing emits any more is gone from the target.
+    Pruned,
     /// It goes wrong at the moment, and is tried again.
     Failed,
     /// The target does not take this entry.
@@ -56,10 +59,20 @@ impl Delivery {
             Self::Upserted => "upserted",
             Self::Removed => "removed",
             Self::Refreshed => "refreshed",
+            Self::Pruned => "pruned",
             Self::Failed => "failed",
             Self::Rejected => "rejected",
         }
     }
+}
+
+/// Whether a target holds what it should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InStep {
+    /// It did when it was last compared.
+    Yes,
+    /// It did not, or could not be compared.
+    No,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -90,6 +103,11 @@ impl StorageMetrics {
                 "Entries of which the target does not hold the current state",
                 Family::default(),
             ),
+            backstage_in_step: metrics.register(
+                "backstage_in_step",
+                "Whether Backstage held what it should when it was last compared: 1 if so, 0 if not or not known",
+                Gauge::default(),
+            ),
         }
     }
 
@@ -111,6 +129,11 @@ impl StorageMetrics {
     /// A delivery was tried.
     pub fn delivered(&self, target: Target, delivery: Delivery) {
         self.deliveries.get_or_create(&DeliveryLabel { target: target.as_str(), outcome: delivery.as_str() }).inc();
+    }
+
+    /// Backstage was compared.
+    pub fn backstage_in_step(&self, in_step: InStep) {
+        self.backstage_in_step.set(i64::from(in_step == InStep::Yes));
     }
 
     /// How much is still to be delivered.

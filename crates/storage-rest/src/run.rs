@@ -4,7 +4,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
-use backstage_client::CatalogClient;
 use bridge_api::LocationClient;
 use cluster::{Cluster, ClusterReviewer};
 use service::auth::Surroundings;
@@ -16,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
 use crate::api::{self, Api};
-use crate::deliver::backstage::BackstageImport;
+use crate::deliver::backstage::{Backstage, BackstageImport};
 use crate::deliver::location::LocationDelivery;
 use crate::deliver::{Held, Pace, Settled, Touched};
 use crate::metrics::StorageMetrics;
@@ -57,7 +56,7 @@ pub async fn start(settings: Settings, shutdown: Shutdown) -> anyhow::Result<Run
 
 /// The cluster that knows where Backstage is, where nothing else says so.
 async fn cluster_of_backstage(settings: &Settings, backend: &Backend) -> anyhow::Result<Option<Cluster>> {
-    if !settings.backstage.push_to_rhdh || settings.backstage.bkstg_url.is_some() {
+    if !settings.backstage.push_to_rhdh || settings.backstage.access.bkstg_url.is_some() {
         return Ok(None);
     }
     match backend.cluster() {
@@ -94,9 +93,8 @@ struct Service {
 /// The Backstage import before Backstage is found.
 #[derive(Clone)]
 struct Import {
-    http: reqwest::Client,
+    backstage: Backstage,
     bridge_url: Url,
-    cluster: Option<Cluster>,
 }
 
 impl Service {
@@ -106,9 +104,8 @@ impl Service {
             .with_token_source(source_of(settings.access.token.secret()?));
         let import = if settings.backstage.push_to_rhdh {
             Some(Import {
-                http: http_client::client(&settings.backstage.tls(), "Backstage").context("--bkstg-ca / BKSTG_CA")?,
+                backstage: Backstage::new(&settings.backstage.access, &settings.cluster, cluster)?,
                 bridge_url: settings.bridge_url().context("BRIDGE_URL")?,
-                cluster,
             })
         } else {
             None
@@ -227,8 +224,11 @@ impl Service {
         let (store, held, settled) = (Arc::clone(store), Arc::clone(&self.held), self.api.settled.clone());
         let (metrics, pace, shutdown) = (self.api.metrics.clone(), self.pace, shutdown.clone());
         AbortOnDropHandle::new(tokio::spawn(async move {
-            let found = shutdown.unless(find_backstage(&settings, &import, pace)).await;
-            let Some(Some(client)) = found else { return };
+            let Some(found) = shutdown.unless(import.backstage.client(pace)).await else { return };
+            let Some(client) = found else {
+                tracing::warn!("PUSH_TO_RHDH is on, and nothing is registered in Backstage");
+                return;
+            };
             let import = BackstageImport {
                 store,
                 client,
@@ -237,58 +237,11 @@ impl Service {
                 bridge_url: import.bridge_url,
                 format: settings.format,
                 location_type: settings.backstage.location_type(settings.format).to_owned(),
+                orphans: settings.backstage.orphans(),
                 metrics,
                 pace,
             };
             import.run(shutdown).await;
         }))
-    }
-}
-
-/// The client of Backstage; `None`, after a warning, where there is none to talk to.
-async fn find_backstage(settings: &Settings, import: &Import, pace: Pace) -> Option<CatalogClient> {
-    let url = match &settings.backstage.bkstg_url {
-        Some(url) => url.clone(),
-        None => find_route(import.cluster.as_ref()?, settings, pace).await?,
-    };
-    if settings.backstage.rhdh_token.is_none() {
-        tracing::warn!("RHDH_TOKEN is not set: Backstage is asked without a token");
-    }
-    match CatalogClient::new(&url, import.http.clone(), settings.backstage.rhdh_token.clone()) {
-        Ok(client) => {
-            tracing::info!(url = %url, "entries are registered in Backstage");
-            Some(client)
-        }
-        Err(error) => {
-            tracing::warn!(%error, "nothing is registered in Backstage");
-            None
-        }
-    }
-}
-
-async fn find_route(cluster: &Cluster, settings: &Settings, pace: Pace) -> Option<Url> {
-    let namespace = settings.cluster.pod_namespace.as_deref().unwrap_or(&cluster.namespace);
-    let mut failures = 0;
-    loop {
-        let found = cluster::find_backstage_route(&cluster.client, namespace).await;
-        let problem = match found {
-            Ok(Some(route)) => match route.url() {
-                Ok(url) => return Some(url),
-                Err(reason) => format!("the Route {} {reason}", route.name),
-            },
-            Ok(None) => {
-                tracing::warn!(
-                    namespace,
-                    "PUSH_TO_RHDH is on, but BKSTG_URL is unset and no Route's label app.kubernetes.io/name contains \
-                     `backstage`: nothing is registered in Backstage"
-                );
-                return None;
-            }
-            Err(error) => error.to_string(),
-        };
-        failures += 1;
-        let wait = pace.wait(failures);
-        tracing::warn!(problem, retry_in = ?wait, "Backstage is not found yet");
-        tokio::time::sleep(wait).await;
     }
 }

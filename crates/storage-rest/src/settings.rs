@@ -16,7 +16,7 @@ use crate::deliver::Pace;
 mod backstage;
 mod storage;
 
-pub use backstage::BackstageSettings;
+pub use backstage::{BackstageAccess, BackstageSettings};
 pub use storage::{StorageSettings, StorageType};
 
 /// Keeps catalog entries, hands them to location and tells Backstage.

@@ -1,22 +1,35 @@
 //! The Backstage import: each entry that location holds is a location in Backstage, and no other of ours is.
 //!
-//! Every pass reads what Backstage has and works from the difference, so a restart, a lost answer or a Backstage that
-//! lost its database needs no care of its own. What is remembered in the store (id and target) is for people and for
-//! Go services; no decision rests on it.
+//! Every pass reads which locations Backstage has and works from the difference, so a restart, a lost answer or a
+//! Backstage that lost its database needs no care of its own. Which content Backstage has read it does not tell. So what
+//! it was told is remembered beside each location's id in the store, and what can't be shown to be known is told again.
 
-use std::collections::BTreeMap;
+mod find;
+mod import;
+mod memory;
+mod ours;
+mod plan;
+mod prune;
+mod standing;
+
 use std::sync::Arc;
 
-use backstage_client::{BackstageError, CatalogClient, Created, Location, location_entity_ref};
-use bridge_api::{Digest, EntryKey};
-use futures::{StreamExt, stream};
+use backstage_client::{BackstageError, CatalogClient};
 use model_catalog::render::Format;
 use service::Shutdown;
+use tokio::time::Instant;
 use url::Url;
 
+pub use self::find::Backstage;
+pub use self::ours::BridgeUrl;
+
+use self::memory::Memory;
+use self::plan::Registered;
+use self::prune::Pruning;
+use self::standing::Standing;
 use super::{Held, Pace, Settled};
-use crate::metrics::{Delivery, StorageMetrics, Target};
-use crate::store::{ImportedLocation, IndexEntry, Store, StoreError};
+use crate::metrics::{InStep, StorageMetrics};
+use crate::store::{Store, StoreError};
 
 /// What the import needs.
 pub struct BackstageImport {
@@ -34,10 +47,21 @@ pub struct BackstageImport {
     pub format: Format,
     /// The type that locations are registered with.
     pub location_type: String,
+    /// What becomes of entities that nothing emits any more.
+    pub orphans: Orphans,
     /// What is counted.
     pub metrics: StorageMetrics,
     /// How patient it is.
     pub pace: Pace,
+}
+
+/// What becomes of entities of this bridge that nothing emits any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Orphans {
+    /// Nothing.
+    Keep,
+    /// They are deleted.
+    Prune,
 }
 
 /// A pass did not get to its end, or not for every entry.
@@ -47,53 +71,69 @@ enum ImportError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Backstage(#[from] BackstageError),
+    #[error(
+        "Backstage takes no locations of type `{kind}`: give one that it takes with --bkstg-location-type / \
+         BKSTG_LOCATION_TYPE, or choose NORMALIZER_FORMAT by what Backstage reads (`url` is for \
+         CatalogInfoYamlFormat, `rhdh-rhoai-bridge` is known only where RHDH's provider is installed): {source}"
+    )]
+    LocationType { kind: String, source: BackstageError },
+    #[error("Backstage says that {target} is registered, and does not show the location")]
+    Hidden { target: String },
     #[error("{count} of the requests to Backstage failed, the last one: {last}")]
     Incomplete { count: usize, last: Box<ImportError> },
 }
 
-/// What an entry should be in Backstage.
-struct Wanted {
-    key: EntryKey,
-    target: String,
-    digest: Digest,
-    remembered: Option<ImportedLocation>,
+/// How far a pass got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    /// Backstage has what it should have.
+    Complete,
+    /// Location has not told yet what it holds, so nothing was asked of Backstage.
+    TooEarly,
 }
 
-/// What is to be done for one location.
-enum Step {
-    Create(Wanted),
-    Adopt(Wanted, String),
-    Delete(Location),
+/// The import at work.
+struct Importing {
+    given: BackstageImport,
+    registered: Registered,
+    memory: Memory,
+    pruning: Pruning,
+    standing: Standing,
 }
-
-/// The content of each entry that Backstage was last told of.
-type Announced = BTreeMap<EntryKey, Digest>;
 
 impl BackstageImport {
     /// Imports until the service stops.
     pub async fn run(self, shutdown: Shutdown) {
-        let mut announced = Announced::new();
+        let registered = Registered {
+            bridge: BridgeUrl::from(&self.bridge_url),
+            format: self.format,
+            kind: self.location_type.clone(),
+        };
+        let mut importing = Importing {
+            registered,
+            memory: Memory::new(self.pace.resync),
+            pruning: Pruning::default(),
+            standing: Standing::default(),
+            given: self,
+        };
+        importing.run(&shutdown).await;
+        importing.save_the_rest().await;
+    }
+}
+
+impl Importing {
+    async fn run(&mut self, shutdown: &Shutdown) {
         let mut failures = 0;
-        while let Some(result) = shutdown.unless(self.reconcile(&mut announced)).await {
-            let waited = match result {
-                Ok(()) => {
-                    failures = 0;
-                    let wake = async {
-                        tokio::select! {
-                            () = self.held.changed() => {}
-                            () = tokio::time::sleep(self.pace.resync) => {}
-                        }
-                        // What changes together goes out together.
-                        tokio::time::sleep(self.pace.first_wait).await;
-                    };
-                    shutdown.unless(wake).await
-                }
-                Err(error) => {
-                    failures += 1;
-                    let wait = self.pace.wait(failures);
-                    tracing::warn!(%error, retry_in = ?wait, "Backstage does not hold all entries yet");
-                    shutdown.unless(tokio::time::sleep(wait)).await
-                }
+        while let Some(result) = shutdown.unless(self.pass()).await {
+            failures = if result.is_ok() { 0 } else { failures + 1 };
+            let wait = self.given.pace.wait(failures);
+            self.standing.say(&result, wait);
+            let in_step = matches!(result, Ok(Pass::Complete));
+            self.given.metrics.backstage_in_step(if in_step { InStep::Yes } else { InStep::No });
+            let waited = if result.is_ok() {
+                shutdown.unless(self.wait_for_change()).await
+            } else {
+                shutdown.unless(tokio::time::sleep(wait)).await
             };
             if waited.is_none() {
                 return;
@@ -101,134 +141,23 @@ impl BackstageImport {
         }
     }
 
-    async fn reconcile(&self, announced: &mut Announced) -> Result<(), ImportError> {
-        // Only a store and a location that were really read say what there is, and what there is not.
-        let index = self.store.index().await?;
-        let Some(held) = self.held.confirmed() else { return Ok(()) };
-        let actual = self.client.locations().await?;
-        let steps = self.plan(&index, &held, actual);
-        announced.retain(|key, _| held.contains_key(key));
-        let mut results =
-            stream::iter(steps).map(|step| self.take(step, announced)).buffer_unordered(self.pace.concurrency);
-        let mut settled = Vec::new();
-        let mut failed = Vec::new();
-        while let Some(result) = results.next().await {
-            match result {
-                Ok(done) => settled.extend(done),
-                Err(error) => failed.push(error),
-            }
+    async fn wait_for_change(&self) {
+        let Pace { resync, first_wait, .. } = self.given.pace;
+        tokio::select! {
+            () = self.given.held.changed() => {}
+            () = tokio::time::sleep(resync) => {}
         }
-        drop(results);
-        announced.extend(settled);
-        self.metrics.undelivered(Target::Backstage, failed.len());
-        let count = failed.len();
-        match failed.pop() {
-            None => Ok(()),
-            Some(last) => Err(ImportError::Incomplete { count, last: Box::new(last) }),
+        // What changes together goes out together.
+        tokio::time::sleep(first_wait).await;
+    }
+
+    async fn pass(&mut self) -> Result<Pass, ImportError> {
+        if self.import().await? == Pass::TooEarly {
+            return Ok(Pass::TooEarly);
         }
-    }
-
-    fn plan(&self, index: &[IndexEntry], held: &BTreeMap<EntryKey, Digest>, actual: Vec<Location>) -> Vec<Step> {
-        let mut ours: BTreeMap<String, Location> = actual
-            .into_iter()
-            .filter(|location| self.is_ours(location))
-            .map(|location| (location.target.clone(), location))
-            .collect();
-        let mut steps = Vec::new();
-        for entry in index {
-            let target = self.target(&entry.key);
-            let registered = ours.remove(&target);
-            // What location does not hold yet stays as it is.
-            let Some(digest) = held.get(&entry.key).cloned() else { continue };
-            let remembered = entry.location.clone();
-            let wanted = Wanted { key: entry.key.clone(), target, digest, remembered };
-            steps.push(match registered {
-                Some(location) => Step::Adopt(wanted, location.id),
-                None => Step::Create(wanted),
-            });
+        if self.given.orphans == Orphans::Prune && self.given.settled.is_settled() {
+            self.pruning.prune_when_due(&self.given, &self.registered, Instant::now()).await;
         }
-        if self.settled.is_settled() {
-            steps.extend(ours.into_values().map(Step::Delete));
-        }
-        steps
-    }
-
-    /// Does one step; what Backstage was told of by it.
-    async fn take(&self, step: Step, announced: &Announced) -> Result<Option<(EntryKey, Digest)>, ImportError> {
-        let result = match step {
-            Step::Create(wanted) => self.create(wanted).await.map(Some),
-            Step::Adopt(wanted, id) => self.adopt(wanted, id, announced).await.map(Some),
-            Step::Delete(location) => self.delete(&location).await.map(|()| None),
-        };
-        if let Err(ImportError::Backstage(error)) = &result {
-            let outcome = if error.is_retryable() { Delivery::Failed } else { Delivery::Rejected };
-            self.metrics.delivered(Target::Backstage, outcome);
-        }
-        result
-    }
-
-    async fn create(&self, wanted: Wanted) -> Result<(EntryKey, Digest), ImportError> {
-        let id = match self.client.create_location(&self.location_type, &wanted.target).await? {
-            Created::Created { id } => {
-                self.metrics.delivered(Target::Backstage, Delivery::Upserted);
-                tracing::info!(key = %wanted.key, target = wanted.target, "registered a location in Backstage");
-                Some(id)
-            }
-            // Registered since the list was read, by someone else or by a request of ours whose answer was lost.
-            Created::AlreadyExists => self.find(&wanted.target).await?,
-        };
-        if let Some(id) = id {
-            self.remember(&wanted, id).await?;
-        }
-        Ok((wanted.key, wanted.digest))
-    }
-
-    async fn find(&self, target: &str) -> Result<Option<String>, BackstageError> {
-        let locations = self.client.locations().await?;
-        let same = |location: &Location| location.kind == self.location_type && location.target == target;
-        Ok(locations.into_iter().find(same).map(|location| location.id))
-    }
-
-    async fn adopt(
-        &self,
-        wanted: Wanted,
-        id: String,
-        announced: &Announced,
-    ) -> Result<(EntryKey, Digest), ImportError> {
-        self.remember(&wanted, id).await?;
-        if announced.get(&wanted.key).is_some_and(|digest| *digest != wanted.digest) {
-            self.client.refresh(&location_entity_ref(&self.location_type, &wanted.target)).await?;
-            self.metrics.delivered(Target::Backstage, Delivery::Refreshed);
-            tracing::debug!(key = %wanted.key, "told Backstage to read an entry again");
-        }
-        Ok((wanted.key, wanted.digest))
-    }
-
-    async fn remember(&self, wanted: &Wanted, id: String) -> Result<(), StoreError> {
-        let location = Some(ImportedLocation { id, target: wanted.target.clone(), told: None });
-        if wanted.remembered == location {
-            return Ok(());
-        }
-        self.store.set_location(&wanted.key, location).await
-    }
-
-    async fn delete(&self, location: &Location) -> Result<(), ImportError> {
-        self.client.delete_location(&location.id).await?;
-        self.metrics.delivered(Target::Backstage, Delivery::Removed);
-        tracing::info!(target = location.target, "removed a location from Backstage");
-        Ok(())
-    }
-
-    fn target(&self, key: &EntryKey) -> String {
-        format!("{}{}", self.base(), key.uri(self.format))
-    }
-
-    fn is_ours(&self, location: &Location) -> bool {
-        let below = location.target.strip_prefix(self.base()).is_some_and(|rest| rest.starts_with('/'));
-        below && location.kind == self.location_type
-    }
-
-    fn base(&self) -> &str {
-        self.bridge_url.as_str().trim_end_matches('/')
+        Ok(Pass::Complete)
     }
 }

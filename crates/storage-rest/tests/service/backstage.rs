@@ -5,70 +5,8 @@ use http::Method;
 use testkit::backstage::{BRIDGE_LOCATION_TYPE, Fault, ScriptedBackstage};
 use testkit::eventually;
 
-use crate::support::{DEADLINE, Mood, ScriptedLocation, Storage, key};
-
-const BRIDGE: &str = "http://bridge.example.com:9090";
-
-fn target(name: &str) -> String {
-    let key = key(name);
-    let (model, version) = key.segments();
-    format!("{BRIDGE}/{model}/{version}/catalog-info.yaml")
-}
-
-struct Scene {
-    directory: tempfile::TempDir,
-    location: ScriptedLocation,
-    backstage: ScriptedBackstage,
-}
-
-impl Scene {
-    async fn new() -> Self {
-        Self::with(ScriptedBackstage::start().await).await
-    }
-
-    async fn with(backstage: ScriptedBackstage) -> Self {
-        Self { directory: tempfile::tempdir().unwrap(), location: ScriptedLocation::start().await, backstage }
-    }
-
-    async fn storage(&self, args: &[&str]) -> Storage {
-        let backstage = self.backstage.url();
-        let push = [
-            "--location-url",
-            self.location.url.as_str(),
-            "--push-to-rhdh",
-            "--bkstg-url",
-            backstage.as_str(),
-            "--bridge-url",
-            BRIDGE,
-            "--rhdh-token",
-            "right",
-        ];
-        Storage::start(self.directory.path(), &[&push, args].concat()).await
-    }
-
-    async fn backstage_has(&self, names: &[&str]) {
-        let mut expected: Vec<String> = names.iter().map(|name| target(name)).collect();
-        expected.sort();
-        eventually(DEADLINE, &format!("Backstage has {expected:?}"), async || {
-            let targets = self.backstage.targets();
-            if targets == expected { Ok(()) } else { Err(targets) }
-        })
-        .await;
-    }
-
-    fn creations(&self) -> usize {
-        self.backstage.count(&Method::POST, "/locations")
-    }
-}
-
-/// Waits until the store remembers the location of an entry.
-async fn remembered(storage: &Storage, name: &str) -> (String, String) {
-    eventually(DEADLINE, "the id is remembered", async || {
-        let stored = storage.client.fetch(&key(name)).await.ok().flatten()?;
-        stored.location_id_valid.then_some((stored.location_id, stored.location_target))
-    })
-    .await
-}
+use crate::scene::{BRIDGE, Scene, remembered, target};
+use crate::support::{DEADLINE, Mood, Storage};
 
 #[tokio::test]
 async fn each_entry_is_registered_once_and_its_id_remembered() {

@@ -9,4 +9,8 @@ mod cluster;
 mod database;
 mod delivery;
 mod fetch_many;
+mod moves;
+mod news;
+mod orphans;
+mod scene;
 mod support;

@@ -106,7 +106,9 @@ pub(crate) fn settings(args: &[&str]) -> Settings {
         "--delivery-retry-max=50ms",
         "--delivery-resync-interval=200ms",
     ];
-    service::settings::try_parse_from(quick.iter().chain(args).copied(), |_| None).unwrap()
+    let name = |flag: &str| flag.split('=').next().map(str::to_owned);
+    let quick = quick.iter().filter(|flag| !args.iter().any(|arg| name(arg) == name(flag)));
+    service::settings::try_parse_from(quick.chain(args).copied(), |_| None).unwrap()
 }
 
 /// How a scripted location behaves.

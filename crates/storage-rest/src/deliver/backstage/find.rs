@@ -1,0 +1,97 @@
+//! Where Backstage is, and how it is talked to.
+
+use anyhow::Context;
+use backstage_client::CatalogClient;
+use cluster::{Cluster, ClusterSettings};
+use service::http_client;
+use service::secret::{Secret, source_of};
+use url::Url;
+
+use crate::deliver::Pace;
+use crate::settings::BackstageAccess;
+
+/// A Backstage that is given, or to be found in the cluster.
+#[derive(Clone)]
+pub struct Backstage {
+    http: reqwest::Client,
+    token: Option<Secret>,
+    place: Place,
+}
+
+#[derive(Clone)]
+enum Place {
+    Given(Url),
+    /// The Route in a namespace.
+    Route {
+        cluster: Box<Cluster>,
+        namespace: String,
+    },
+    /// Neither a URL nor a cluster.
+    Nowhere,
+}
+
+impl Backstage {
+    /// The Backstage of these settings. The cluster is asked where no URL is given.
+    pub fn new(access: &BackstageAccess, settings: &ClusterSettings, cluster: Option<Cluster>) -> anyhow::Result<Self> {
+        let place = match (&access.bkstg_url, cluster) {
+            (Some(url), _) => Place::Given(url.clone()),
+            (None, Some(cluster)) => {
+                let namespace = settings.pod_namespace.clone().unwrap_or_else(|| cluster.namespace.clone());
+                Place::Route { cluster: Box::new(cluster), namespace }
+            }
+            (None, None) => Place::Nowhere,
+        };
+        let http = http_client::client(&access.tls(), "Backstage").context("--bkstg-ca / BKSTG_CA")?;
+        Ok(Self { http, token: access.token()?, place })
+    }
+
+    /// A client of it; `None`, after a warning, where there is none to talk to. A cluster that can't be reached is waited
+    /// for.
+    pub async fn client(&self, pace: Pace) -> Option<CatalogClient> {
+        let url = match &self.place {
+            Place::Given(url) => url.clone(),
+            Place::Route { cluster, namespace } => find_route(cluster, namespace, pace).await?,
+            Place::Nowhere => {
+                tracing::warn!("BKSTG_URL is unset, and there is no cluster to find Backstage in");
+                return None;
+            }
+        };
+        if self.token.is_none() {
+            tracing::warn!("neither RHDH_TOKEN nor RHDH_TOKEN_FILE is set: Backstage is asked without a token");
+        }
+        let client = match CatalogClient::new(&url, self.http.clone(), None) {
+            Ok(client) => client,
+            Err(error) => {
+                tracing::warn!(%error, "Backstage can't be asked anything");
+                return None;
+            }
+        };
+        tracing::debug!(url = %url, "Backstage is found");
+        Some(client.with_token_source(source_of(self.token.clone())))
+    }
+}
+
+async fn find_route(cluster: &Cluster, namespace: &str, pace: Pace) -> Option<Url> {
+    let mut failures = 0;
+    loop {
+        let found = cluster::find_backstage_route(&cluster.client, namespace).await;
+        let problem = match found {
+            Ok(Some(route)) => match route.url() {
+                Ok(url) => return Some(url),
+                Err(reason) => format!("the Route {} {reason}", route.name),
+            },
+            Ok(None) => {
+                tracing::warn!(
+                    namespace,
+                    "BKSTG_URL is unset, and no Route's label app.kubernetes.io/name contains `backstage`"
+                );
+                return None;
+            }
+            Err(error) => error.to_string(),
+        };
+        failures += 1;
+        let wait = pace.wait(failures);
+        tracing::warn!(problem, retry_in = ?wait, "Backstage is not found yet");
+        tokio::time::sleep(wait).await;
+    }
+}
