@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+mod backstage;
 mod demo;
 mod reference;
 mod render;
@@ -25,6 +26,8 @@ enum Command {
     Up(Box<up::UpArgs>),
     /// Print what would be published, and what could not be; sends nothing
     Render(render::RenderArgs),
+    /// Tidy up in Backstage
+    Backstage(backstage::BackstageArgs),
     /// Print every setting of the services as Markdown
     Reference,
 }
@@ -37,6 +40,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Demo(args) => Box::pin(demo::run(args)).await,
         Command::Up(args) => Box::pin(up::run(*args)).await,
         Command::Render(args) => render::run(args).await,
+        Command::Backstage(args) => backstage::run(args).await,
         Command::Reference => {
             reference::print();
             Ok(())
