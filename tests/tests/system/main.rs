@@ -6,7 +6,9 @@
     reason = "a test that cannot be set up should stop at once"
 )]
 
+mod cards;
 mod chaos;
+mod cleanup;
 mod commands;
 mod crashes;
 mod discovery;

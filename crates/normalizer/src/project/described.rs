@@ -34,9 +34,14 @@ pub(super) const FIELDS: &[&str] = &[
     "API Spec",
     "License",
     "TechDocs",
+    "techdocs",
+    "backstage.io/techdocs-ref",
     "Description",
     MODEL_NAME,
 ];
+
+/// What people call the property that leads to their own documentation, the one that counts most first.
+const DOCUMENTATION: [&str; 3] = ["TechDocs", "techdocs", "backstage.io/techdocs-ref"];
 
 /// A model's description, every part of it valid; see the types of [`model_catalog::document`] for what they mean.
 #[derive(Debug, Clone)]
@@ -78,6 +83,16 @@ impl Reader<'_, '_> {
     /// A URL that a browser may open.
     fn web_url(&mut self, property: &str) -> Option<WebUrl> {
         let text = self.text(property)?;
+        self.parsed_url(property, &text)
+    }
+
+    /// Where the user's own documentation is. As a reference of Backstage's it may have its type before it.
+    fn documentation(&mut self) -> Option<WebUrl> {
+        let (property, text) = DOCUMENTATION.iter().find_map(|name| Some((*name, self.text(name)?)))?;
+        self.parsed_url(property, text.strip_prefix("url:").unwrap_or(&text))
+    }
+
+    fn parsed_url(&mut self, property: &str, text: &str) -> Option<WebUrl> {
         text.parse()
             .map_err(|error| self.notes.add(self.subject, format!("property `{property}` left out: {error}")))
             .ok()
@@ -175,7 +190,7 @@ impl Described {
             homepage: reader.web_url("Homepage URL"),
             api_spec: reader.text("API Spec"),
             api_type: reader.api_type(),
-            techdocs: reader.web_url("TechDocs"),
+            techdocs: reader.documentation(),
             system: reader.system(settings),
         }
     }
