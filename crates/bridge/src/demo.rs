@@ -14,6 +14,7 @@ use normalizer::observe::manifests;
 use sample_registry::SampleRegistry;
 use service::auth::AccessSettings;
 use service::http_client::{TlsSettings, client};
+use service::tls::ServerTlsSettings;
 use service::{Shutdown, telemetry};
 use tokio::net::TcpListener;
 use url::Url;
@@ -100,6 +101,9 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     // On this machine alone, whatever the environment says about others.
     settings.storage.access = AccessSettings::default();
     settings.location.access = AccessSettings::default();
+    for tls in [&mut settings.storage.tls, &mut settings.location.tls, &mut settings.normalizer.tls] {
+        *tls = ServerTlsSettings::default();
+    }
     let services = up::start(settings, &shutdown).await?;
     println!("storage-rest     http://{}  (SQLite)", services.storage.address);
     println!("location         http://localhost:{}", services.location.address.port());

@@ -78,11 +78,21 @@ pub(crate) struct Services {
 
 /// Starts the three; they find each other at the addresses on which they listen, unless settings say otherwise.
 pub(crate) async fn start(mut args: UpArgs, shutdown: &Shutdown) -> anyhow::Result<Services> {
-    let storage_url = local_url(args.storage.listen_address)?;
-    let location_url = local_url(args.location.listen_address)?;
-    args.storage.location_url.get_or_insert(location_url);
-    args.location.storage_url.get_or_insert(storage_url.clone());
-    args.normalizer.storage_url.get_or_insert(storage_url);
+    // One certificate for all three. Whatever names it has, here they know each other by the certificate itself.
+    let certificate = args.storage.tls.tls_cert.clone();
+    let scheme = if certificate.is_some() { "https" } else { "http" };
+    let storage_url = local_url(scheme, args.storage.listen_address)?;
+    let location_url = local_url(scheme, args.location.listen_address)?;
+    if args.storage.location_url.is_none() {
+        (args.storage.location_url, args.storage.location_certificate) = (Some(location_url), certificate.clone());
+    }
+    if args.location.storage_url.is_none() {
+        (args.location.storage_url, args.location.storage_certificate) =
+            (Some(storage_url.clone()), certificate.clone());
+    }
+    if args.normalizer.storage_url.is_none() {
+        (args.normalizer.storage_url, args.normalizer.storage_certificate) = (Some(storage_url), certificate);
+    }
     let stopping = shutdown.clone();
     let started = async {
         let storage = storage_rest::start(args.storage, stopping.clone()).await.context("storage-rest")?;
@@ -93,11 +103,11 @@ pub(crate) async fn start(mut args: UpArgs, shutdown: &Shutdown) -> anyhow::Resu
     started.await.inspect_err(|_| shutdown.trigger())
 }
 
-fn local_url(address: SocketAddr) -> Result<url::Url, url::ParseError> {
+fn local_url(scheme: &str, address: SocketAddr) -> Result<url::Url, url::ParseError> {
     let ip = address.ip();
     let host = if ip.is_unspecified() { "localhost".to_owned() } else { SocketAddr::new(ip, 0).ip().to_string() };
     let host = if host.contains(':') { format!("[{host}]") } else { host };
-    url::Url::parse(&format!("http://{host}:{}", address.port()))
+    url::Url::parse(&format!("{scheme}://{host}:{}", address.port()))
 }
 
 impl Services {
@@ -155,8 +165,8 @@ mod tests {
 
     #[test]
     fn services_find_each_other_on_the_loopback_address() {
-        assert_eq!(local_url("0.0.0.0:7070".parse().unwrap()).unwrap().as_str(), "http://localhost:7070/");
-        assert_eq!(local_url("127.0.0.1:80".parse().unwrap()).unwrap().as_str(), "http://127.0.0.1/");
-        assert_eq!(local_url("[::1]:7070".parse().unwrap()).unwrap().as_str(), "http://[::1]:7070/");
+        assert_eq!(local_url("http", "0.0.0.0:7070".parse().unwrap()).unwrap().as_str(), "http://localhost:7070/");
+        assert_eq!(local_url("http", "127.0.0.1:80".parse().unwrap()).unwrap().as_str(), "http://127.0.0.1/");
+        assert_eq!(local_url("https", "[::1]:7070".parse().unwrap()).unwrap().as_str(), "https://[::1]:7070/");
     }
 }

@@ -37,6 +37,7 @@ pub async fn start(settings: Settings, shutdown: Shutdown) -> anyhow::Result<Run
         .router(api::router(Arc::clone(&catalog), readiness.clone(), &authorizer))
         .readiness(readiness.clone())
         .metrics(metrics)
+        .tls(settings.tls.load()?)
         .limits(Limits { body_bytes: settings.body_limit, ..Limits::default() })
         .bind(Listen { address: settings.listen_address, setting: "--listen-address or LOCATION_LISTEN_ADDRESS" })
         .await?;

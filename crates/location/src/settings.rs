@@ -4,14 +4,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
 use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Parser};
 use cluster::ClusterSettings;
 use model_catalog::render::Format;
 use service::auth::AccessSettings;
 use service::http_client::TlsSettings;
 use service::settings::{GoDuration, http_url};
 use service::telemetry::LogSettings;
+use service::tls::ServerTlsSettings;
 use thiserror::Error;
 use url::{Host, Url};
 
@@ -56,9 +57,21 @@ pub struct Settings {
     #[arg(long, env = "STORAGE_CA")]
     pub storage_ca: Option<PathBuf>,
 
-    /// Take any certificate of storage-rest; for tests only
-    #[arg(long, env = "STORAGE_INSECURE_SKIP_TLS_VERIFY", value_parser = BoolishValueParser::new())]
+    /// Take any certificate of storage-rest: anyone on the way can read the token
+    #[arg(
+        long, env = "STORAGE_INSECURE_SKIP_TLS_VERIFY", value_name = "BOOL", default_value_t = false, num_args = 0..=1,
+        require_equals = true, default_missing_value = "true", action = ArgAction::Set,
+        value_parser = BoolishValueParser::new()
+    )]
     pub storage_insecure_skip_tls_verify: bool,
+
+    /// The very certificate of a storage-rest in the same process
+    #[arg(skip)]
+    pub storage_certificate: Option<PathBuf>,
+
+    /// HTTPS
+    #[command(flatten)]
+    pub tls: ServerTlsSettings,
 
     /// Who may write and read
     #[command(flatten)]
@@ -103,7 +116,11 @@ impl Settings {
 
     /// Whom to trust as storage-rest.
     pub fn storage_tls(&self) -> TlsSettings {
-        TlsSettings { ca_file: self.storage_ca.clone(), insecure_skip_verify: self.storage_insecure_skip_tls_verify }
+        TlsSettings {
+            ca_file: self.storage_ca.clone(),
+            insecure_skip_verify: self.storage_insecure_skip_tls_verify,
+            server_certificate: self.storage_certificate.clone(),
+        }
     }
 }
 

@@ -41,6 +41,7 @@ pub async fn start(settings: Settings, shutdown: Shutdown) -> anyhow::Result<Run
     let server = ServerBuilder::new("normalizer")
         .router(status::router(board.clone(), status.clone()))
         .metrics(metrics)
+        .tls(settings.tls.load()?)
         .readiness(readiness.clone());
     let server = server
         .bind(Listen { address: settings.admin_address, setting: "--admin-address / NORMALIZER_ADMIN_ADDRESS" })
@@ -52,7 +53,11 @@ pub async fn start(settings: Settings, shutdown: Shutdown) -> anyhow::Result<Run
 
     let storage = settings.storage()?;
     tracing::info!(%storage, format = %settings.format, "entries go to storage");
-    let tls = TlsSettings { ca_file: settings.storage_ca.clone(), insecure_skip_verify: false };
+    let tls = TlsSettings {
+        ca_file: settings.storage_ca.clone(),
+        insecure_skip_verify: settings.storage_insecure_skip_tls_verify,
+        server_certificate: settings.storage_certificate.clone(),
+    };
     let storage = StorageClient::new(storage, client(&tls, "storage").context("--storage-ca / STORAGE_CA")?)
         .with_token_source(source_of(settings.token.secret()?));
     let policy = HoldPolicy { share: settings.mass_removal_share, interval: settings.polling_interval.into() };
@@ -158,6 +163,7 @@ fn registry_tls(settings: &Settings) -> TlsSettings {
     TlsSettings {
         ca_file: settings.registry_ca.clone(),
         insecure_skip_verify: settings.registry_insecure_skip_tls_verify,
+        ..TlsSettings::default()
     }
 }
 

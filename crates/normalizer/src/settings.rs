@@ -15,6 +15,7 @@ use service::auth::BridgeTokenSettings;
 use service::secret::{Secret, SecretError, SecretSetting};
 use service::settings::{CommaList, GoDuration, http_url, secret};
 use service::telemetry::LogSettings;
+use service::tls::ServerTlsSettings;
 use url::Url;
 
 use crate::project::Question;
@@ -128,6 +129,18 @@ pub struct Settings {
     #[arg(long, env = "STORAGE_CA", value_name = "FILE", help_heading = "Publishing")]
     pub storage_ca: Option<PathBuf>,
 
+    /// Take any certificate of storage: anyone on the way can read the token
+    #[arg(
+        long, env = "STORAGE_INSECURE_SKIP_TLS_VERIFY", value_name = "BOOL", default_value_t = false, num_args = 0..=1,
+        require_equals = true, default_missing_value = "true", action = ArgAction::Set,
+        value_parser = clap::builder::BoolishValueParser::new(), help_heading = "Publishing"
+    )]
+    pub storage_insecure_skip_tls_verify: bool,
+
+    /// The very certificate of a storage in the same process
+    #[arg(skip)]
+    pub storage_certificate: Option<PathBuf>,
+
     /// The format of entries, the same in all three services: CatalogInfoYamlFormat or JsonArrayFormat
     #[arg(long, env = "NORMALIZER_FORMAT", value_name = "FORMAT", default_value_t, help_heading = "Publishing")]
     pub format: Format,
@@ -237,6 +250,10 @@ pub struct Settings {
     /// The pod's address, set by the downward API in a sidecar
     #[arg(long, env = "POD_IP", value_name = "IP", help_heading = "Publishing")]
     pub pod_ip: Option<IpAddr>,
+
+    /// HTTPS
+    #[command(flatten)]
+    pub tls: ServerTlsSettings,
 
     /// The token that storage asks for
     #[command(flatten)]

@@ -3,8 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reqwest::{Certificate, Client, ClientBuilder, redirect};
+use reqwest::{Client, ClientBuilder, redirect};
 use thiserror::Error;
+
+mod trust;
+
+use trust::Anchor;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -16,17 +20,19 @@ const USER_AGENT: &str = concat!("model-catalog-bridge/", env!("CARGO_PKG_VERSIO
 /// Whom to trust.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsSettings {
-    /// A PEM file with certificates to trust besides those of the system.
+    /// A PEM file with certificates to trust besides those of the system; it is read again when it changes.
     pub ca_file: Option<PathBuf>,
     /// Take any certificate. For tests of people who know what they do.
     pub insecure_skip_verify: bool,
+    /// A PEM file with the server's own certificate: it is trusted by whatever name it is reached, and no other is.
+    pub server_certificate: Option<PathBuf>,
 }
 
 /// A client could not be made.
 #[derive(Debug, Error)]
 pub enum HttpClientError {
     /// The file with certificates cannot be read.
-    #[error("the CA file {path} for {name} cannot be read: {source}")]
+    #[error("the certificate file {path} for {name} cannot be read: {source}")]
     ReadCa {
         /// Whom the client is for.
         name: String,
@@ -36,7 +42,7 @@ pub enum HttpClientError {
         source: std::io::Error,
     },
     /// The file has no certificates.
-    #[error("the CA file {path} for {name} holds no PEM certificate{detail}")]
+    #[error("the certificate file {path} for {name} holds no PEM certificate{detail}")]
     ParseCa {
         /// Whom the client is for.
         name: String,
@@ -74,7 +80,11 @@ pub fn client_with(
     restrict: impl Fn(ClientBuilder) -> ClientBuilder,
 ) -> Result<Client, HttpClientError> {
     install_crypto_provider();
-    let roots = roots(settings, name)?;
+    let failed = |source| HttpClientError::Build { name: name.to_owned(), source };
+    if let Some(anchor) = settings.anchor() {
+        let tls = trust::config(anchor, name)?;
+        return restrict(bounded()).tls_backend_preconfigured(tls).build().map_err(failed);
+    }
     if settings.insecure_skip_verify {
         tracing::warn!(
             "TLS certificates of {name} are not verified: anyone on the way can read and change what is sent"
@@ -83,16 +93,25 @@ pub fn client_with(
     let build = |builder: ClientBuilder| {
         restrict(builder).tls_danger_accept_invalid_certs(settings.insecure_skip_verify).build()
     };
-    let source = match build(bounded().tls_certs_merge(roots.clone())) {
+    let source = match build(bounded()) {
         Ok(client) => return Ok(client),
         Err(error) => error,
     };
-    // A system without any root certificates, such as a minimal container: http works all the same, and https with
-    // the given CA.
-    let client = build(bounded().tls_certs_only(roots));
-    let client = client.map_err(|_| HttpClientError::Build { name: name.to_owned(), source })?;
-    tracing::warn!("no root certificates of the system for {name}: only the given CA is trusted");
+    // A system without any root certificates, such as a minimal container: http works all the same.
+    let client = build(bounded().tls_certs_only([])).map_err(|_| failed(source))?;
+    tracing::warn!("no root certificates of the system for {name}: no https server is trusted");
     Ok(client)
+}
+
+impl TlsSettings {
+    /// The file that says whom to trust.
+    fn anchor(&self) -> Option<Anchor> {
+        if self.insecure_skip_verify {
+            return None;
+        }
+        let server = self.server_certificate.clone().map(Anchor::Server);
+        server.or_else(|| self.ca_file.clone().map(Anchor::Authorities))
+    }
 }
 
 fn bounded() -> ClientBuilder {
@@ -102,23 +121,6 @@ fn bounded() -> ClientBuilder {
         .timeout(TOTAL_TIMEOUT)
         .pool_idle_timeout(IDLE_TIMEOUT)
         .redirect(redirect::Policy::limited(MAX_REDIRECTS))
-}
-
-fn roots(settings: &TlsSettings, name: &str) -> Result<Vec<Certificate>, HttpClientError> {
-    let Some(path) = &settings.ca_file else {
-        return Ok(Vec::new());
-    };
-    let pem = std::fs::read(path).map_err(|source| HttpClientError::ReadCa {
-        name: name.to_owned(),
-        path: path.clone(),
-        source,
-    })?;
-    let bad = |detail: String| HttpClientError::ParseCa { name: name.to_owned(), path: path.clone(), detail };
-    match Certificate::from_pem_bundle(&pem) {
-        Ok(roots) if roots.is_empty() => Err(bad(String::new())),
-        Ok(roots) => Ok(roots),
-        Err(error) => Err(bad(format!(": {error}"))),
-    }
 }
 
 #[cfg(test)]
@@ -136,7 +138,7 @@ mod tests {
     #[test]
     fn a_client_needs_no_settings() {
         assert!(client(&TlsSettings::default(), "storage").is_ok());
-        assert!(client(&TlsSettings { insecure_skip_verify: true, ca_file: None }, "storage").is_ok());
+        assert!(client(&TlsSettings { insecure_skip_verify: true, ..TlsSettings::default() }, "storage").is_ok());
     }
 
     #[test]

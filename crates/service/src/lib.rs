@@ -9,6 +9,7 @@ pub mod server;
 pub mod settings;
 pub mod shutdown;
 pub mod telemetry;
+pub mod tls;
 
 pub use auth::Authorizer;
 pub use metrics::Metrics;

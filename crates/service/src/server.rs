@@ -9,7 +9,6 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum_server::Handle;
-use axum_server::accept::NoDelayAcceptor;
 use hyper_util::rt::TokioTimer;
 use thiserror::Error;
 use tokio::task::JoinHandle;
@@ -17,16 +16,19 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
+use crate::tls::ServerTls;
 
 mod admin;
 mod answers;
 mod limits;
 mod observe;
 mod readiness;
+mod transport;
 
 pub use answers::ApiError;
 pub(crate) use limits::drain;
 pub use readiness::Readiness;
+use transport::Transport;
 
 /// How long a stop waits for requests in flight.
 const GRACE: Duration = Duration::from_secs(8);
@@ -96,6 +98,7 @@ pub struct ServerBuilder {
     readiness: Readiness,
     metrics: Metrics,
     limits: Limits,
+    tls: Option<ServerTls>,
 }
 
 impl ServerBuilder {
@@ -107,6 +110,7 @@ impl ServerBuilder {
             readiness: Readiness::ready(),
             metrics: Metrics::new(name),
             limits: Limits::default(),
+            tls: None,
         }
     }
 
@@ -138,15 +142,26 @@ impl ServerBuilder {
         self
     }
 
+    /// The certificate to serve HTTPS with; HTTP without one.
+    #[must_use]
+    pub fn tls(mut self, tls: Option<ServerTls>) -> Self {
+        self.tls = tls;
+        self
+    }
+
     /// Takes the address. Connections wait until [`BoundServer::serve`].
-    pub async fn bind(self, listen: Listen) -> Result<BoundServer, BindError> {
+    pub async fn bind(mut self, listen: Listen) -> Result<BoundServer, BindError> {
         let Listen { address, setting } = listen;
         let failed = |source| BindError { address, setting, source };
         let listener = tokio::net::TcpListener::bind(address).await.map_err(failed)?;
         let local_address = listener.local_addr().map_err(failed)?;
         let listener = listener.into_std().map_err(failed)?;
-        let name = self.name;
-        Ok(BoundServer { name, listener, local_address, app: self.app() })
+        let (name, tls) = (self.name, self.tls.take());
+        if let Some(tls) = &tls {
+            let help = "When the certificate that is served expires, in seconds since 1970";
+            self.metrics.register("tls_certificate_expiry_timestamp_seconds", help, tls.expiry.clone());
+        }
+        Ok(BoundServer { name, listener, local_address, tls, app: self.app() })
     }
 
     /// All routes with everything around them, for tests that need no socket.
@@ -174,6 +189,7 @@ pub struct BoundServer {
     name: &'static str,
     listener: std::net::TcpListener,
     local_address: SocketAddr,
+    tls: Option<ServerTls>,
     app: Router,
 }
 
@@ -186,16 +202,18 @@ impl BoundServer {
     /// Serves until `shutdown`, then finishes the requests in flight, for at most 8 seconds. Handlers can take the
     /// peer's address as `ConnectInfo<SocketAddr>`.
     pub async fn serve(self, shutdown: Shutdown) -> io::Result<()> {
-        let Self { name, listener, local_address, app } = self;
+        let Self { name, listener, local_address, tls, app } = self;
         let handle = Handle::new();
-        let mut server = axum_server::from_tcp(listener)?.acceptor(NoDelayAcceptor::new()).handle(handle.clone());
+        let transport = tls.as_ref().map_or(Transport::Plain, |tls| Transport::Encrypted(tls.acceptor()));
+        let mut server = axum_server::from_tcp(listener)?.acceptor(transport).handle(handle.clone()).http1_only();
         server
             .http_builder()
             .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
             .max_headers(MAX_HEADERS);
-        tracing::info!(address = %local_address, "{name} listens");
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        tracing::info!(address = %local_address, scheme, "{name} listens");
         let stop = async {
             shutdown.cancelled().await;
             handle.graceful_shutdown(Some(GRACE));
@@ -204,10 +222,18 @@ impl BoundServer {
         let served = tokio::select! {
             result = server.serve(app.into_make_service_with_connect_info::<SocketAddr>()) => result,
             never = stop => never,
+            never = keep_current(tls) => never,
         };
         tracing::info!("{name} no longer serves");
         served
     }
+}
+
+async fn keep_current(tls: Option<ServerTls>) -> io::Result<()> {
+    if let Some(tls) = tls {
+        tls.follow().await;
+    }
+    std::future::pending().await
 }
 
 #[cfg(test)]

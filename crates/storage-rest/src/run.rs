@@ -7,7 +7,7 @@ use anyhow::Context;
 use bridge_api::LocationClient;
 use cluster::{Cluster, ClusterReviewer};
 use service::auth::Surroundings;
-use service::http_client::{self, TlsSettings};
+use service::http_client;
 use service::secret::source_of;
 use service::server::{BoundServer, Limits};
 use service::{Authorizer, Listen, Metrics, Readiness, Running, ServerBuilder, Shutdown};
@@ -46,7 +46,8 @@ pub async fn start(settings: Settings, shutdown: Shutdown) -> anyhow::Result<Run
         .router(api::router(service.api.clone(), &authorizer))
         .readiness(service.readiness.clone())
         .limits(Limits { body_bytes: service.settings.max_body_bytes, ..Limits::default() })
-        .metrics(metrics);
+        .metrics(metrics)
+        .tls(service.settings.tls.load()?);
     let listen =
         Listen { address: service.settings.listen_address, setting: "--listen-address / STORAGE_LISTEN_ADDRESS" };
     let server = server.bind(listen).await?;
@@ -100,7 +101,9 @@ struct Import {
 impl Service {
     fn new(settings: Settings, metrics: &Metrics, cluster: Option<Cluster>) -> anyhow::Result<Self> {
         let location_url = settings.location_url().context("LOCATION_URL")?;
-        let location = LocationClient::new(location_url, http_client::client(&TlsSettings::default(), "location")?)
+        let location_http =
+            http_client::client(&settings.location_tls(), "location").context("--location-ca / LOCATION_CA")?;
+        let location = LocationClient::new(location_url, location_http)
             .with_token_source(source_of(settings.access.token.secret()?));
         let import = if settings.backstage.push_to_rhdh {
             Some(Import {

@@ -1,14 +1,17 @@
 //! The settings of storage-rest: each is a flag and an environment variable, named as the Go bridge names them.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{ArgAction, Parser};
 use cluster::ClusterSettings;
 use model_catalog::render::Format;
 use service::auth::AccessSettings;
+use service::http_client::TlsSettings;
 use service::settings::{GoDuration, http_url};
 use service::telemetry::LogSettings;
+use service::tls::ServerTlsSettings;
 use url::{Host, Url};
 
 use crate::deliver::Pace;
@@ -50,6 +53,22 @@ pub struct Settings {
     #[arg(long, env = "LOCATION_URL", value_name = "URL", value_parser = http_url, help_heading = "Delivery")]
     pub location_url: Option<Url>,
 
+    /// A PEM file with certificates to trust in location's, besides the system's
+    #[arg(long, env = "LOCATION_CA", value_name = "FILE", help_heading = "Delivery")]
+    pub location_ca: Option<PathBuf>,
+
+    /// Take any certificate of location: anyone on the way can read the token
+    #[arg(
+        long, env = "LOCATION_INSECURE_SKIP_TLS_VERIFY", value_name = "BOOL", default_value_t = false, num_args = 0..=1,
+        require_equals = true, default_missing_value = "true", action = ArgAction::Set,
+        value_parser = clap::builder::BoolishValueParser::new(), help_heading = "Delivery"
+    )]
+    pub location_insecure_skip_tls_verify: bool,
+
+    /// The very certificate of a location in the same process
+    #[arg(skip)]
+    pub location_certificate: Option<PathBuf>,
+
     /// The pod's own address, set by the downward API in a sidecar
     #[arg(long, env = "POD_IP", value_name = "IP", help_heading = "Delivery")]
     pub pod_ip: Option<IpAddr>,
@@ -82,6 +101,10 @@ pub struct Settings {
     #[arg(long, env = "DELIVERY_CONCURRENCY", value_name = "COUNT", default_value_t = 8, help_heading = "Delivery")]
     pub delivery_concurrency: usize,
 
+    /// HTTPS
+    #[command(flatten)]
+    pub tls: ServerTlsSettings,
+
     /// Who may write and read
     #[command(flatten)]
     pub access: AccessSettings,
@@ -111,6 +134,15 @@ impl Settings {
             None => Host::Domain("localhost".to_owned()),
         };
         Url::parse(&format!("http://{host}:9090"))
+    }
+
+    /// Whom to trust as location.
+    pub fn location_tls(&self) -> TlsSettings {
+        TlsSettings {
+            ca_file: self.location_ca.clone(),
+            insecure_skip_verify: self.location_insecure_skip_tls_verify,
+            server_certificate: self.location_certificate.clone(),
+        }
     }
 
     /// Location as Backstage sees it.

@@ -103,6 +103,10 @@ impl BackstageAccess {
 
     /// Whom to trust as Backstage.
     pub fn tls(&self) -> TlsSettings {
-        TlsSettings { ca_file: self.bkstg_ca.clone(), insecure_skip_verify: self.bkstg_insecure_skip_tls_verify }
+        TlsSettings {
+            ca_file: self.bkstg_ca.clone(),
+            insecure_skip_verify: self.bkstg_insecure_skip_tls_verify,
+            ..TlsSettings::default()
+        }
     }
 }
