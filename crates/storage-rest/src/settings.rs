@@ -17,9 +17,11 @@ use url::{Host, Url};
 use crate::deliver::Pace;
 
 mod backstage;
+mod github;
 mod storage;
 
 pub use backstage::{BackstageAccess, BackstageSettings};
+pub use github::{GithubSettings, GithubSettingsError};
 pub use storage::{StorageSettings, StorageType};
 
 /// Keeps catalog entries, hands them to location and tells Backstage.
@@ -205,12 +207,13 @@ mod tests {
 
     #[test]
     fn a_storage_type_that_is_not_there_is_an_error_that_says_what_is() {
-        for (text, said) in [("GitHub", "not available yet"), ("etcd", "no such")] {
-            let error = parse(&["--storage-type", text]).unwrap_err().to_string();
-            assert!(error.contains(said) && error.contains("ConfigMap, Sql or Sqlite"), "{error}");
-            assert!(error.contains("STORAGE_TYPE"), "{error}");
+        let error = parse(&["--storage-type", "etcd"]).unwrap_err().to_string();
+        for said in ["no such", "ConfigMap, Sql, Sqlite or GitHub", "STORAGE_TYPE"] {
+            assert!(error.contains(said), "{error}");
         }
-        for (text, named) in [("Sqlite", StorageType::Sqlite), ("Sql", StorageType::Sql)] {
+        for (text, named) in
+            [("Sqlite", StorageType::Sqlite), ("Sql", StorageType::Sql), ("GitHub", StorageType::GitHub)]
+        {
             assert_eq!(parse(&["--storage-type", text]).unwrap().storage.storage_type, Some(named));
         }
     }

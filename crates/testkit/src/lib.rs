@@ -1,4 +1,5 @@
-//! Test-only peers: an in-memory Kubernetes API, a scripted registry, a scripted Backstage and a PostgreSQL server.
+//! Test-only peers: an in-memory Kubernetes API, a scripted registry, a scripted Backstage, a scripted GitHub and a
+//! PostgreSQL server.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,6 +9,7 @@
 )]
 
 pub mod backstage;
+pub mod github;
 pub mod kube;
 pub mod postgres;
 pub mod registry;

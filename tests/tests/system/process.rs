@@ -154,6 +154,8 @@ async fn a_taken_port_is_an_error_that_names_the_setting(
 #[case(Service::Normalizer, "LOG_FORMAT", "xml")]
 #[case(Service::Storage, "STORAGE_TYPE", "Etcd")]
 #[case(Service::Storage, "STORAGE_TYPE", "GitHub")]
+#[case(Service::Storage, "STORAGE_GITHUB_REPOSITORY", "models")]
+#[case(Service::Storage, "STORAGE_GITHUB_COMMIT_INTERVAL", "1h")]
 #[case(Service::Storage, "SQLITE_PATH", "/nowhere/storage.sqlite")]
 #[case(Service::Storage, "PUSH_TO_RHDH", "perhaps")]
 #[case(Service::Storage, "BKSTG_URL", "backstage")]

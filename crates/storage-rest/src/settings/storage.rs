@@ -8,11 +8,13 @@ use secrecy::SecretString;
 use service::secret::{Secret, SecretError, SecretSetting};
 use service::settings::secret;
 
+use super::github::GithubSettings;
+
 /// Which back end keeps the entries, and what it needs.
 #[derive(Debug, Clone, Args)]
 pub struct StorageSettings {
-    /// Where entries are kept: `ConfigMap`, `Sql` or `Sqlite` [default: ConfigMap where cluster credentials are found,
-    /// else Sqlite]
+    /// Where entries are kept: `ConfigMap`, `Sql`, `Sqlite` or `GitHub` [default: ConfigMap where cluster credentials are
+    /// found, else Sqlite]
     #[arg(long, env = "STORAGE_TYPE", value_name = "TYPE", help_heading = "Storage")]
     pub storage_type: Option<StorageType>,
 
@@ -41,6 +43,10 @@ pub struct StorageSettings {
     /// A file with the URL, in place of DATABASE_URL; what it says is used for new connections as soon as it changes
     #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE", help_heading = "Storage")]
     pub database_url_file: Option<PathBuf>,
+
+    /// GitHub
+    #[command(flatten)]
+    pub github: GithubSettings,
 }
 
 impl StorageSettings {
@@ -63,29 +69,25 @@ pub enum StorageType {
     Sql,
     /// An SQLite file by its path.
     Sqlite,
+    /// Files in a GitHub repository.
+    GitHub,
 }
 
 /// A text names no storage that there is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StorageTypeError {
-    /// It will be there one day.
-    #[error("the storage type {0} is not available yet: use ConfigMap, Sql or Sqlite")]
-    NotYet(&'static str),
-    /// It is nothing.
-    #[error("there is no such storage type: use ConfigMap, Sql or Sqlite")]
-    Unknown,
-}
+#[error("there is no such storage type: use ConfigMap, Sql, Sqlite or GitHub")]
+pub struct UnknownStorageType;
 
 impl FromStr for StorageType {
-    type Err = StorageTypeError;
+    type Err = UnknownStorageType;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.trim().to_ascii_lowercase().as_str() {
             "configmap" => Ok(Self::ConfigMap),
             "sql" => Ok(Self::Sql),
             "sqlite" => Ok(Self::Sqlite),
-            "github" => Err(StorageTypeError::NotYet("GitHub")),
-            _ => Err(StorageTypeError::Unknown),
+            "github" => Ok(Self::GitHub),
+            _ => Err(UnknownStorageType),
         }
     }
 }

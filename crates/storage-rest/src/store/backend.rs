@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use cluster::{Cluster, ClusterSettings};
 
 use super::config_map::{ConfigMapStore, Retries};
+use super::github::{GithubOptions, GithubStore};
 use super::sql::{DatabaseUrl, PostgresDatabase, SqlStore};
 use super::{Store, StoreError};
 use crate::settings::{StorageSettings, StorageType};
@@ -19,6 +20,8 @@ pub enum Backend {
     Sqlite(Arc<SqlStore>),
     /// A database of a PostgreSQL server.
     Postgres(PostgresDatabase),
+    /// A GitHub repository.
+    GitHub(Box<GithubOptions>),
 }
 
 impl Backend {
@@ -47,6 +50,7 @@ impl Backend {
         let backend = match (storage_type, cluster) {
             (StorageType::ConfigMap, Some(cluster)) => Self::ConfigMap(cluster),
             (StorageType::Sql, _) => Self::database(settings).await?,
+            (StorageType::GitHub, _) => Self::GitHub(Box::new(settings.github.options()?)),
             _ => Self::sqlite(&settings.sqlite_path).await?,
         };
         tracing::info!("entries are kept in {}, {why}", backend.describe());
@@ -84,6 +88,7 @@ impl Backend {
             }
             Self::Sqlite(store) => store.describe(),
             Self::Postgres(database) => database.to_string(),
+            Self::GitHub(options) => options.describe(),
         }
     }
 
@@ -91,7 +96,7 @@ impl Backend {
     pub fn cluster(&self) -> Option<Cluster> {
         match self {
             Self::ConfigMap(cluster) => Some(cluster.clone()),
-            Self::Sqlite(_) | Self::Postgres(_) => None,
+            Self::Sqlite(_) | Self::Postgres(_) | Self::GitHub(_) => None,
         }
     }
 
@@ -100,6 +105,7 @@ impl Backend {
         match self {
             Self::Sqlite(store) => Ok(Arc::clone(store) as Arc<dyn Store>),
             Self::Postgres(database) => Ok(Arc::new(SqlStore::postgres(database).await?)),
+            Self::GitHub(options) => Ok(Arc::new(GithubStore::open(GithubOptions::clone(options)).await?)),
             Self::ConfigMap(cluster) => {
                 let store =
                     ConfigMapStore::open(cluster.client.clone(), &cluster.namespace, Retries::default()).await?;

@@ -33,6 +33,15 @@ impl<J, R> Group<J, R> {
     where
         F: Future<Output = Vec<R>>,
     {
+        self.write_after(|| std::future::ready(()), job, write).await
+    }
+
+    /// The same with a wait before each write; what comes during it goes along.
+    pub(super) async fn write_after<W, F>(&self, wait: impl Fn() -> W, job: J, write: impl Fn(Vec<J>) -> F) -> Option<R>
+    where
+        W: Future<Output = ()>,
+        F: Future<Output = Vec<R>>,
+    {
         let (done, mut result) = oneshot::channel();
         self.lock().push_back(Waiting { job, done });
         let _turn = tokio::select! {
@@ -46,6 +55,7 @@ impl<J, R> Group<J, R> {
                 Err(oneshot::error::TryRecvError::Closed) => return None,
                 Err(oneshot::error::TryRecvError::Empty) => {}
             }
+            wait().await;
             let (jobs, done): (Vec<J>, Vec<_>) = self.take().into_iter().map(|next| (next.job, next.done)).unzip();
             for (done, result) in done.into_iter().zip(write(jobs).await) {
                 // Whoever does not wait any more need not know.

@@ -6,6 +6,7 @@
 pub mod backend;
 mod codec;
 pub mod config_map;
+pub mod github;
 mod group;
 pub mod sql;
 

@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use service::Secret;
 use storage_rest::store::Store;
 use storage_rest::store::config_map::{ConfigMapStore, Retries};
+use storage_rest::store::github::{Credentials, GithubOptions, GithubStore, Repository, Retries as GithubRetries};
 use storage_rest::store::sql::{DatabaseUrl, PostgresDatabase, SqlStore};
+use testkit::github::{NAME, OWNER, ScriptedGithub, TOKEN};
 use testkit::kube::KubeApi;
 use testkit::postgres::{Database, PostgresServer};
 
@@ -123,5 +125,54 @@ impl Bed for ConfigMapBed {
 
     fn writes(&self) -> Option<usize> {
         Some(self.api.count(|request| request.is_write() && request.is_on("configmaps")))
+    }
+}
+
+/// A repository of testkit's GitHub.
+pub(crate) struct GithubBed {
+    pub(crate) github: ScriptedGithub,
+}
+
+impl GithubBed {
+    pub(crate) async fn new() -> Self {
+        Self { github: ScriptedGithub::start().await }
+    }
+
+    pub(crate) fn options(&self) -> GithubOptions {
+        GithubOptions {
+            api: self.github.url(),
+            tls: service::http_client::TlsSettings::default(),
+            repository: Repository { owner: OWNER.to_owned(), name: NAME.to_owned() },
+            branch: None,
+            prefix: "catalog/models".parse().unwrap(),
+            credentials: Credentials::Token(service::Secret::fixed(TOKEN.to_owned().into())),
+            author: None,
+            commit_interval: Duration::ZERO,
+            retries: QUICK_WITH_GITHUB,
+        }
+    }
+
+    pub(crate) async fn store(&self) -> GithubStore {
+        GithubStore::open(self.options()).await.unwrap()
+    }
+}
+
+/// The attempts of real life, without their waits.
+pub(crate) const QUICK_WITH_GITHUB: GithubRetries = GithubRetries {
+    attempts: 4,
+    conflict_attempts: 20,
+    first_wait: Duration::from_millis(1),
+    longest_wait: Duration::from_millis(20),
+    write_within: Duration::from_secs(11),
+};
+
+#[async_trait]
+impl Bed for GithubBed {
+    async fn open(&self) -> Arc<dyn Store> {
+        Arc::new(self.store().await)
+    }
+
+    fn writes(&self) -> Option<usize> {
+        Some(self.github.count(testkit::github::RecordedRequest::is_write))
     }
 }

@@ -1,10 +1,11 @@
-//! Every store passes one suite ([`suite`]); what only the ConfigMap has to stand is in [`config_map`],
-//! what only databases have to stand in [`sql`] and [`postgres_faults`].
+//! Every store passes one suite ([`suite`]); what only the ConfigMap has to stand is in [`config_map`], what only
+//! databases have to stand in [`sql`] and [`postgres_faults`], what only GitHub has to in [`github`].
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that is set up wrongly should stop at once")]
 
 mod beds;
 mod config_map;
+mod github;
 mod postgres_faults;
 mod sql;
 mod suite;
@@ -30,6 +31,12 @@ macro_rules! conformance {
             $(#[tokio::test]
             async fn $name() {
                 crate::suite::$name(&crate::beds::ConfigMapBed::new().await).await;
+            })+
+        }
+        mod in_github {
+            $(#[tokio::test]
+            async fn $name() {
+                crate::suite::$name(&crate::beds::GithubBed::new().await).await;
             })+
         }
     };
