@@ -8,12 +8,12 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use axum::routing::{delete, get, post};
 use bridge_api::{EntryKey, PostBody, Upserted, from_json};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde::Deserialize;
 use service::{ApiError, Authorizer, Readiness};
 
 use crate::catalog::ServedCatalog;
-use crate::representation::Encoding;
+use crate::representation::Wanted;
 use crate::snapshot::{Completeness, Entry, ListKind, Snapshot};
 
 const MARKDOWN: &str = "text/markdown; charset=utf-8";
@@ -57,11 +57,7 @@ struct ListQuery {
     details: Option<String>,
 }
 
-async fn list(
-    State(api): State<Api>,
-    Query(query): Query<ListQuery>,
-    headers: HeaderMap,
-) -> Result<Response, ApiError> {
+async fn list(State(api): State<Api>, Query(query): Query<ListQuery>, wanted: Wanted) -> Result<Response, ApiError> {
     let snapshot = api.readable()?;
     let kind = match query.details.as_deref() {
         None | Some("" | "false" | "0") => ListKind::Uris,
@@ -72,8 +68,8 @@ async fn list(
     // The first reader of a snapshot has its list made, which takes a while when it is a long one.
     let answer = tokio::task::spawn_blocking(move || {
         let list = snapshot.list(kind, format);
-        list.prepare(Encoding::accepted_by(&headers));
-        list.answer(JSON, &headers)
+        list.prepare(wanted.encoding());
+        list.answer(JSON, &wanted)
     });
     answer.await.map_err(|_| ApiError::internal("the list could not be made: see the log of location"))
 }
@@ -81,7 +77,7 @@ async fn list(
 async fn document(
     State(api): State<Api>,
     Path((model, version, file)): Path<(String, String, String)>,
-    headers: HeaderMap,
+    wanted: Wanted,
 ) -> Result<Response, ApiError> {
     let snapshot = api.readable()?;
     let format = api.catalog.format();
@@ -89,10 +85,10 @@ async fn document(
         let message = format!("there is only {} here, because NORMALIZER_FORMAT is {format}", format.file_name());
         return Err(ApiError::not_found(message));
     }
-    let key = EntryKey::from_segments(&model, &version).ok();
-    let entry = key.and_then(|key| snapshot.entry(&key).cloned());
-    let entry = entry.ok_or_else(|| ApiError::not_found("there is no such entry in the catalog"))?;
-    Ok(entry.document().answer(format.content_type(), &headers))
+    let entry = snapshot
+        .entry_at(&model, &version)
+        .ok_or_else(|| ApiError::not_found("there is no such entry in the catalog"))?;
+    Ok(entry.document().answer(format.content_type(), &wanted))
 }
 
 #[derive(Debug, Deserialize)]
@@ -114,12 +110,12 @@ impl KeyQuery {
 async fn model_card(
     State(api): State<Api>,
     Query(query): Query<KeyQuery>,
-    headers: HeaderMap,
+    wanted: Wanted,
 ) -> Result<Response, ApiError> {
     let snapshot = api.readable()?;
     let card = snapshot.card(query.text()?);
     let card = card.ok_or_else(|| ApiError::not_found("no entry of the catalog has such a model card"))?;
-    Ok(card.answer(MARKDOWN, &headers))
+    Ok(card.answer(MARKDOWN, &wanted))
 }
 
 async fn upsert(State(api): State<Api>, Query(query): Query<KeyQuery>, body: Bytes) -> Result<StatusCode, ApiError> {

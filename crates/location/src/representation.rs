@@ -1,22 +1,27 @@
 //! Bytes as they are answered: with an `ETag`, compressed for those who take it, and not at all for those who have them.
 
+use std::convert::Infallible;
 use std::io::Write;
 use std::sync::OnceLock;
 
 use axum::body::Body;
-use axum::response::{IntoResponse, Response};
+use axum::extract::FromRequestParts;
+use axum::response::Response;
 use bridge_api::Digest;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 /// Below this, the headers of a compressed answer cost what it saves.
 const MIN_COMPRESSED: usize = 512;
 /// So much of a digest is enough to tell contents apart.
 const ETAG_DIGITS: usize = 32;
 const GZIP_SUFFIX: &str = "-gzip";
+/// Room for the headers of an answer, those that the server adds included.
+const HEADERS: usize = 12;
 
 /// Whether an answer is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,10 +40,11 @@ impl Encoding {
         let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
         for item in values.flat_map(|value| value.split(',')) {
             let (coding, parameters) = item.split_once(';').unwrap_or((item, ""));
-            match coding.trim().to_ascii_lowercase().as_str() {
-                "gzip" | "x-gzip" => gzip = Some(is_wanted(parameters)),
-                "*" => any = Some(is_wanted(parameters)),
-                _ => {}
+            let is = |name: &str| coding.trim().eq_ignore_ascii_case(name);
+            if is("gzip") || is("x-gzip") {
+                gzip = Some(is_wanted(parameters));
+            } else if is("*") {
+                any = Some(is_wanted(parameters));
             }
         }
         if gzip.or(any).unwrap_or(false) { Self::Gzip } else { Self::Identity }
@@ -48,6 +54,44 @@ impl Encoding {
 fn is_wanted(parameters: &str) -> bool {
     let quality = parameters.trim().strip_prefix("q=").and_then(|quality| quality.trim().parse::<f32>().ok());
     quality.is_none_or(|quality| quality > 0.0)
+}
+
+/// What a request says about the answer that it wants. Requests are many, so it copies nothing else of their headers.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    encoding: Encoding,
+    /// The values of `If-None-Match`.
+    unless: Vec<HeaderValue>,
+}
+
+impl Wanted {
+    /// How the answer may be encoded.
+    pub fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    fn by(headers: &HeaderMap) -> Self {
+        let unless = headers.get_all(IF_NONE_MATCH).iter().cloned().collect();
+        Self { encoding: Encoding::accepted_by(headers), unless }
+    }
+
+    /// Whether `If-None-Match` names what `tag` identifies, compressed or not. Without that header nothing is named.
+    fn unless_it_is(&self, tag: &str) -> bool {
+        let values = self.unless.iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).map(str::trim).any(|item| {
+            let item = item.strip_prefix("W/").unwrap_or(item);
+            let quoted = item.strip_prefix('"').and_then(|item| item.strip_suffix('"'));
+            item == "*" || quoted.is_some_and(|text| text.strip_suffix(GZIP_SUFFIX).unwrap_or(text) == tag)
+        })
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Wanted {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::by(&parts.headers))
+    }
 }
 
 /// Some bytes and what identifies them.
@@ -81,24 +125,26 @@ impl Representation {
         let _ = self.encoded(encoding);
     }
 
-    /// The answer to a request with these headers.
-    pub fn answer(&self, content_type: &'static str, request: &HeaderMap) -> Response {
-        let (bytes, coding) = self.encoded(Encoding::accepted_by(request));
+    /// The answer to a request.
+    pub fn answer(&self, content_type: &'static str, wanted: &Wanted) -> Response {
+        let (bytes, coding) = self.encoded(wanted.encoding);
         let tag = self.tag();
+        let is_known = wanted.unless_it_is(tag);
+        let mut response = Response::new(if is_known { Body::empty() } else { Body::from(bytes) });
+        let headers = response.headers_mut();
+        headers.reserve(HEADERS);
         let suffix = if coding.is_some() { GZIP_SUFFIX } else { "" };
-        let validators: [(HeaderName, HeaderValue); 3] = [
-            (ETAG, header(&format!("\"{tag}{suffix}\""))),
-            (VARY, HeaderValue::from_static("accept-encoding")),
-            // To be kept, but not to be used without asking.
-            (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-        ];
-        if names(request, tag) {
-            return (StatusCode::NOT_MODIFIED, validators).into_response();
+        headers.insert(ETAG, header(format!("\"{tag}{suffix}\"")));
+        headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+        // To be kept, but not to be used without asking.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        if is_known {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            return response;
         }
-        let mut response = (validators, Body::from(bytes)).into_response();
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         if let Some(coding) = coding {
-            response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(coding));
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding));
         }
         response
     }
@@ -118,19 +164,9 @@ impl Representation {
     }
 }
 
-fn header(text: &str) -> HeaderValue {
+fn header(text: String) -> HeaderValue {
     // Digests of ours are hexadecimal.
-    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
-}
-
-/// Whether `If-None-Match` names what `tag` identifies, compressed or not. Without that header nothing is named.
-fn names(request: &HeaderMap, tag: &str) -> bool {
-    let values = request.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).map(str::trim).any(|item| {
-        let item = item.strip_prefix("W/").unwrap_or(item);
-        let quoted = item.strip_prefix('"').and_then(|item| item.strip_suffix('"'));
-        item == "*" || quoted.is_some_and(|text| text.strip_suffix(GZIP_SUFFIX).unwrap_or(text) == tag)
-    })
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
 fn compress(bytes: &[u8]) -> Option<Bytes> {
@@ -146,6 +182,8 @@ fn compress(bytes: &[u8]) -> Option<Bytes> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderName;
+
     use super::*;
 
     fn headers(name: &HeaderName, values: &[&'static str]) -> HeaderMap {
@@ -184,13 +222,14 @@ mod tests {
             (&["\"\""], false),
             (&["\"abcd\""], false),
         ] {
-            assert_eq!(names(&headers(&IF_NONE_MATCH, values), "abc"), expected, "{values:?}");
+            let wanted = Wanted::by(&headers(&IF_NONE_MATCH, values));
+            assert_eq!(wanted.unless_it_is("abc"), expected, "{values:?}");
         }
     }
 
     #[test]
     fn what_compression_does_not_shrink_is_answered_as_it_is() {
-        let request = headers(&ACCEPT_ENCODING, &["gzip"]);
+        let request = Wanted::by(&headers(&ACCEPT_ENCODING, &["gzip"]));
         let answer = |bytes: Vec<u8>| {
             let digest = Digest::of(&bytes);
             Representation::new(bytes, digest).answer("text/plain", &request)

@@ -157,6 +157,12 @@ impl Snapshot {
         self.entries.get(key.as_str())
     }
 
+    /// The entry whose key has these segments.
+    pub fn entry_at(&self, first: &str, second: &str) -> Option<&Arc<Entry>> {
+        // Of no key the first segment has a separator: no two share a URI.
+        if first.contains('_') { None } else { self.entries.get(&format!("{first}_{second}")) }
+    }
+
     /// The model card of a card key.
     pub fn card(&self, card_key: &str) -> Option<&Arc<Representation>> {
         self.carried(card_key).map(|card| &card.text)

@@ -167,19 +167,19 @@ impl ServerBuilder {
     /// All routes with everything around them, for tests that need no socket.
     pub fn app(self) -> Router {
         let gate = limits::Gate::new(self.limits);
-        let api = self
-            .router
-            .layer(CatchPanicLayer::custom(limits::answer_panic))
+        // Layers that are given together, outermost first: each call of `layer` is one more box around each request.
+        let api = self.router.layer((
+            from_fn_with_state(gate, limits::pass),
             // The gate limits bodies, of handlers that read them by other ways than extractors, too.
-            .layer(DefaultBodyLimit::disable())
-            .layer(from_fn_with_state(gate, limits::pass));
+            DefaultBodyLimit::disable(),
+            CatchPanicLayer::custom(limits::answer_panic),
+        ));
         let observer = observe::Observer::new(&self.metrics);
         admin::router(self.readiness, self.metrics)
             .merge(api)
             .fallback(answers::not_found)
             .method_not_allowed_fallback(answers::method_not_allowed)
-            .layer(from_fn(answers::errors_as_json))
-            .layer(from_fn_with_state(observer, observe::observe))
+            .layer((from_fn_with_state(observer, observe::observe), from_fn(answers::errors_as_json)))
     }
 }
 

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -54,7 +54,8 @@ pub(super) async fn pass(State(gate): State<Gate>, request: Request, next: Next)
         let message = format!("the body is too large: at most {limit} bytes are taken");
         return ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message).into_response();
     }
-    let request = request.map(|body| Body::new(Limited::new(body, limit)));
+    let request =
+        if request.body().is_end_stream() { request } else { request.map(|body| Body::new(Limited::new(body, limit))) };
     let work = async {
         // The semaphore is never closed; if it were, the request would only not count.
         let _working = gate.working.acquire().await;
