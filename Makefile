@@ -32,6 +32,7 @@ test: ## Run all tests
 # Where the binaries are found that are measured: beside the benchmark.
 .PHONY: bench
 bench: ## Measure what the bridge costs, and print one table
+	@tests/setup/postgresql.sh
 	$(CARGO) build --quiet --workspace --profile measured --bins --bench projection --bench pipeline
 	$(CARGO) bench --quiet --workspace --profile measured --bench projection >&2
 	$(CARGO) bench --quiet --workspace --profile measured --bench pipeline

@@ -9,6 +9,10 @@
     reason = "a measurement that is set up wrongly should stop at once"
 )]
 
+mod load;
+mod serving;
+mod table;
+
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -19,6 +23,8 @@ use serde_json::{Value, json};
 use system_tests::{Bridge, Kept, Service, Sources};
 use testkit::kube::KubeApi;
 use testkit::registry::ScriptedRegistry;
+
+use table::{Table, mebibytes, median, millis, seconds};
 
 /// How many versions a model has.
 const VERSIONS: usize = 4;
@@ -38,6 +44,23 @@ async fn main() {
         return;
     }
     let mut table = Table::default();
+    if is_wanted("serving") {
+        serving::measure(&mut table).await;
+    }
+    if is_wanted("pipeline") {
+        pipeline(&mut table).await;
+        projections(&mut table);
+    }
+    println!("{}", table.shown());
+}
+
+/// Whether `-- --only PART` names this part, or is not there.
+fn is_wanted(part: &str) -> bool {
+    let mut arguments = std::env::args().skip_while(|argument| argument != "--only").skip(1);
+    arguments.next().is_none_or(|only| only == part)
+}
+
+async fn pipeline(table: &mut Table) {
     for (kept, name, aim) in [(Kept::InSqlite, "SQLite", "2 s"), (Kept::InConfigMap, "ConfigMap", "3 s")] {
         eprintln!("first sync of 1,000 versions, {name}");
         let mut times = Vec::new();
@@ -52,9 +75,7 @@ async fn main() {
             table.add("- writes of the ConfigMap for it", "", writes.to_string());
         }
     }
-    ten_thousand(&mut table).await;
-    projections(&mut table);
-    println!("{}", table.shown());
+    ten_thousand(table).await;
 }
 
 async fn ten_thousand(table: &mut Table) {
@@ -178,8 +199,13 @@ impl Run {
         until("location serves everything", async || bridge.uris().await.is_ok_and(|uris| uris.len() == size)).await;
         let took = start.elapsed();
         let requests = seen.lock().unwrap().len();
-        eprintln!("  {}", seconds(took));
-        Self { bridge, sources, versions, seen, took, requests }
+        let mut run = Self { bridge, sources, versions, seen, took, requests };
+        let processor = Service::ALL.map(|service| {
+            let used = Usage::of(run.bridge.process_mut(service).id()).processor;
+            format!("{} {}", service.program(), seconds(used))
+        });
+        eprintln!("  {}, processor time: {}", seconds(took), processor.join(", "));
+        run
     }
 
     /// Waits until storage and location have nothing left to do.
@@ -249,25 +275,40 @@ impl Run {
 
     /// The most memory that normalizer, storage-rest and location ever had, in KiB.
     fn peaks(&mut self) -> [u64; 3] {
-        [Service::Normalizer, Service::Storage, Service::Location].map(|service| {
-            let status = std::fs::read_to_string(format!("/proc/{}/status", self.bridge.process_mut(service).id()));
-            let status = status.expect("the process runs");
-            let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the kernel counts it");
-            peak.trim().trim_end_matches(" kB").parse().unwrap()
-        })
+        [Service::Normalizer, Service::Storage, Service::Location]
+            .map(|service| Usage::of(self.bridge.process_mut(service).id()).peak)
     }
 
     /// The processor time that the three services had so far.
     fn processor_time(&mut self) -> Duration {
-        let nanos = Service::ALL.map(|service| {
-            let tasks = std::fs::read_dir(format!("/proc/{}/task", self.bridge.process_mut(service).id())).unwrap();
-            let of_task = |task: std::io::Result<std::fs::DirEntry>| {
-                let text = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
-                text.split(' ').next()?.parse::<u64>().ok()
-            };
-            tasks.filter_map(of_task).sum::<u64>()
-        });
-        Duration::from_nanos(nanos.iter().sum())
+        Service::ALL.map(|service| Usage::of(self.bridge.process_mut(service).id()).processor).iter().sum()
+    }
+}
+
+/// What a process has used so far.
+#[derive(Debug, Clone, Copy)]
+struct Usage {
+    /// The memory that it has, in KiB.
+    memory: u64,
+    /// The most that it ever had, in KiB.
+    peak: u64,
+    processor: Duration,
+}
+
+impl Usage {
+    fn of(process: u32) -> Self {
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("the process runs");
+        let line = |name: &str| {
+            let value = status.lines().find_map(|line| line.strip_prefix(name)).expect("the kernel counts it");
+            value.trim().trim_end_matches(" kB").parse().unwrap()
+        };
+        let of_task = |task: std::io::Result<std::fs::DirEntry>| {
+            let text = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+            text.split(' ').next()?.parse::<u64>().ok()
+        };
+        let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+        let processor = Duration::from_nanos(tasks.filter_map(of_task).sum());
+        Self { memory: line("VmRSS:"), peak: line("VmHWM:"), processor }
     }
 }
 
@@ -341,44 +382,4 @@ fn projections(table: &mut Table) {
 fn target() -> PathBuf {
     let this = std::env::current_exe().expect("a process knows its executable");
     this.ancestors().nth(3).expect("cargo's directories").to_owned()
-}
-
-fn median(times: impl IntoIterator<Item = Duration>) -> Duration {
-    let mut times: Vec<Duration> = times.into_iter().collect();
-    times.sort();
-    times[times.len() / 2]
-}
-
-fn seconds(time: Duration) -> String {
-    format!("{:.2} s", time.as_secs_f64())
-}
-
-fn mebibytes(kibibytes: u64) -> String {
-    format!("{} MiB", kibibytes.div_ceil(1024))
-}
-
-fn millis(time: Duration) -> String {
-    format!("{:.1} ms", time.as_secs_f64() * 1e3)
-}
-
-#[derive(Default)]
-struct Table(Vec<[String; 3]>);
-
-impl Table {
-    fn add(&mut self, what: &str, aim: &str, measured: String) {
-        eprintln!("  {what}: {measured}");
-        self.0.push([what.to_owned(), aim.to_owned(), measured]);
-    }
-
-    /// As Markdown, for `docs/performance.md`.
-    fn shown(&self) -> String {
-        let head = ["what", "aim", "measured"].map(str::to_owned);
-        let rows: Vec<&[String; 3]> = std::iter::once(&head).chain(&self.0).collect();
-        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-        let [what, aim, measured] = [0, 1, 2].map(width);
-        let line = |row: &[String; 3]| format!("| {:<what$} | {:<aim$} | {:>measured$} |\n", row[0], row[1], row[2]);
-        let rule = format!("|{}|{}|{}:|\n", "-".repeat(what + 2), "-".repeat(aim + 2), "-".repeat(measured + 1));
-        let body: String = self.0.iter().map(line).collect();
-        format!("{}{rule}{body}", line(&head))
-    }
 }
