@@ -20,6 +20,7 @@ mod process;
 mod reader;
 mod shown;
 mod sources;
+mod storages;
 
 pub use binaries::binary;
 pub use bridge::{Bridge, Kept, Program, Service};
@@ -28,6 +29,7 @@ pub use process::{Process, Settings};
 pub use reader::Reader;
 pub use shown::{Shown, ShownServer};
 pub use sources::{Sources, Version};
+pub use storages::{EmptyStorage, StorageKind};
 
 use std::time::Duration;
 

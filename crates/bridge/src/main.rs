@@ -7,6 +7,7 @@ mod demo;
 mod reference;
 mod render;
 mod settings;
+mod storage;
 mod table;
 mod up;
 
@@ -28,6 +29,9 @@ enum Command {
     Render(render::RenderArgs),
     /// Tidy up in Backstage
     Backstage(backstage::BackstageArgs),
+    /// Move stored entries: to a file, from a file, or from one storage to another
+    #[command(subcommand)]
+    Storage(storage::StorageCommand),
     /// Print every setting of the services as Markdown
     Reference,
 }
@@ -41,6 +45,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Up(args) => Box::pin(up::run(*args)).await,
         Command::Render(args) => render::run(args).await,
         Command::Backstage(args) => backstage::run(args).await,
+        Command::Storage(command) => Box::pin(storage::run(command)).await,
         Command::Reference => {
             reference::print();
             Ok(())

@@ -19,3 +19,5 @@ mod process;
 mod push;
 mod sample;
 mod secrets;
+mod storage_crashes;
+mod storage_moves;

@@ -57,6 +57,23 @@ impl Backend {
         Ok(backend)
     }
 
+    /// The back end to read what is kept there: unlike [`Self::choose`], which makes a file that is missing.
+    pub async fn choose_existing(settings: &StorageSettings, access: &ClusterSettings) -> anyhow::Result<Self> {
+        let file = match settings.storage_type {
+            Some(StorageType::Sqlite) => Some(settings.sqlite_path.clone()),
+            Some(StorageType::Sql) => match settings.database_url()?.map(|url| DatabaseUrl::parse(&url)) {
+                Some(Ok(DatabaseUrl::Sqlite(path))) => Some(path),
+                _ => None,
+            },
+            Some(_) => None,
+            None => cluster::connect(access).await?.is_none().then(|| settings.sqlite_path.clone()),
+        };
+        if let Some(file) = file.filter(|file| !file.exists()) {
+            bail!("there is no SQLite file {} (--sqlite-path / SQLITE_PATH, or DATABASE_URL)", file.display());
+        }
+        Self::choose(settings, access).await
+    }
+
     async fn database(settings: &StorageSettings) -> anyhow::Result<Self> {
         let setting = StorageSettings::DATABASE_URL;
         let Some(url) = settings.database_url()? else {
