@@ -145,6 +145,17 @@ async fn a_config_map_keeps_the_rules_of_its_keys_and_size() {
 }
 
 #[tokio::test]
+async fn keys_count_for_what_etcd_takes() {
+    let api = KubeApi::builder().start().await;
+    let maps = config_maps(api.client());
+    let keys = |count: usize| (0..count).map(|number| (format!("{number:0>250}"), json!("x".repeat(200)))).collect();
+    maps.create(&PostParams::default(), &config_map("many", Value::Object(keys(2_000)))).await.unwrap();
+    let (code, _, message) =
+        refusal(maps.create(&PostParams::default(), &config_map("more", Value::Object(keys(2_500)))).await);
+    assert_eq!((code, message.as_str()), (500, "etcdserver: request is too large"));
+}
+
+#[tokio::test]
 async fn patches_change_only_what_they_name() {
     let api = KubeApi::builder().start().await;
     let maps = config_maps(api.client());

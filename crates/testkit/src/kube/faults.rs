@@ -12,6 +12,8 @@ use http::Method;
 pub enum Fault {
     /// Answered with this status code and a fitting `Status` object; nothing is done.
     Status(u16),
+    /// Answered with this status code and message, as quotas and admission webhooks refuse; nothing is done.
+    Refusal(u16, &'static str),
     /// The connection is closed without an answer; nothing is done.
     Reset,
     /// The request is done, but the connection is closed before the answer.

@@ -118,6 +118,9 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
         Some(Fault::Hang) => std::future::pending().await,
         Some(Fault::Reset) => return Err(Interrupted),
         Some(Fault::Status(code)) => failure_response(&made_up(*code)),
+        Some(Fault::Refusal(code, message)) => {
+            failure_response(&Failure::status(*code, reason_of(*code), (*message).to_owned()))
+        }
         Some(Fault::Garbage) => text_response(200, "text/html; charset=utf-8", HTML),
         other => {
             if let Some(Fault::Delay(time)) = other {

@@ -17,6 +17,8 @@ use super::types::{NameRule, Origin, ResourceType};
 /// A ConfigMap or Secret may hold this many bytes of values.
 const DATA_LIMIT: usize = 1024 * 1024;
 const ANNOTATIONS_LIMIT: usize = 256 * 1024;
+/// What etcd takes in one request, unless it is told otherwise: 1.5 MiB.
+const STORED_LIMIT: usize = 3 * 512 * 1024;
 
 const SUBDOMAIN_RULE: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 const LABEL_RULE: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
@@ -71,7 +73,26 @@ pub(crate) fn validate(resource: &ResourceType, object: &Value, before: Option<&
         ("apiextensions.k8s.io", _) => definition(object, &mut errors),
         _ => {}
     }
-    if errors.is_empty() { Ok(()) } else { Err(Failure::invalid(resource, name(object), &errors)) }
+    if !errors.is_empty() {
+        return Err(Failure::invalid(resource, name(object), &errors));
+    }
+    if stored_size(object) > STORED_LIMIT {
+        return Err(Failure::status(500, "InternalError", "etcdserver: request is too large"));
+    }
+    Ok(())
+}
+
+/// About what an object with values takes in etcd, where it is kept with the names of its fields in `managedFields`.
+fn stored_size(object: &Value) -> usize {
+    let bags = ["data", "binaryData"].into_iter().filter_map(|bag| Some((bag, object[bag].as_object()?)));
+    let fields = bags.flat_map(|(bag, fields)| fields.iter().map(move |(key, value)| (bag, key, value)));
+    fields
+        .map(|(bag, key, value)| {
+            let text = value.as_str().unwrap_or_default();
+            let stored = if bag == "binaryData" { decoded_len(text) } else { text.len() };
+            stored + 2 * key.len() + 16
+        })
+        .sum()
 }
 
 fn metadata(resource: &ResourceType, object: &Value, errors: &mut Vec<FieldError>) {
