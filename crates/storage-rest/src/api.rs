@@ -211,9 +211,10 @@ fn answer(error: &StoreError) -> ApiError {
     match error {
         StoreError::Unavailable { .. } | StoreError::Conflict { .. } => ApiError::unavailable(message),
         StoreError::TooLarge { .. } => ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message),
-        StoreError::Corrupt { .. } | StoreError::Permission { .. } | StoreError::Settings { .. } => {
-            ApiError::internal(message)
-        }
+        StoreError::Corrupt { .. }
+        | StoreError::Permission { .. }
+        | StoreError::Refused { .. }
+        | StoreError::Settings { .. } => ApiError::internal(message),
     }
 }
 

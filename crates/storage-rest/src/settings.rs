@@ -167,6 +167,7 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::config_map::GoCompatible;
 
     fn parse(args: &[&str]) -> Result<Settings, clap::Error> {
         let args = std::iter::once("storage-rest").chain(args.iter().copied());
@@ -223,6 +224,16 @@ mod tests {
         assert!(parse(&["--push-to-rhdh"]).unwrap().backstage.push_to_rhdh);
         assert!(!parse(&["--push-to-rhdh=false"]).unwrap().backstage.push_to_rhdh);
         assert!(parse(&["--push-to-rhdh=perhaps"]).is_err());
+    }
+
+    #[test]
+    fn compatibility_with_a_go_bridge_is_a_switch_that_decides_itself_unless_it_is_set() {
+        let layout = |args: &[&str]| parse(args).unwrap().storage.config_map_layout().go_compatible;
+        assert_eq!(layout(&[]), GoCompatible::Auto);
+        assert_eq!(layout(&["--configmap-go-compatible"]), GoCompatible::Always);
+        assert_eq!(layout(&["--configmap-go-compatible=false"]), GoCompatible::Never);
+        let error = parse(&["--configmap-go-compatible=perhaps"]).unwrap_err().to_string();
+        assert!(error.contains("use auto, true or false"), "{error}");
     }
 
     #[test]

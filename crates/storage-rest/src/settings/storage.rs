@@ -9,6 +9,7 @@ use service::secret::{Secret, SecretError, SecretSetting};
 use service::settings::secret;
 
 use super::github::GithubSettings;
+use crate::store::config_map::{GoCompatible, Layout};
 
 /// Which back end keeps the entries, and what it needs.
 #[derive(Debug, Clone, Args)]
@@ -44,6 +45,15 @@ pub struct StorageSettings {
     #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE", help_heading = "Storage")]
     pub database_url_file: Option<PathBuf>,
 
+    /// Whether a Go bridge is to find everything in the ConfigMap `bac-import-model`: `auto` (while it fits in there),
+    /// `true` (what does not fit is refused) or `false` (entries are compressed, and spread over several ConfigMaps)
+    #[arg(
+        long = "configmap-go-compatible", env = "CONFIGMAP_GO_COMPATIBLE", value_name = "auto|true|false",
+        default_value_t, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        help_heading = "Storage"
+    )]
+    pub go_compatible: GoCompatible,
+
     /// GitHub
     #[command(flatten)]
     pub github: GithubSettings,
@@ -57,6 +67,11 @@ impl StorageSettings {
     /// The database's URL, from whichever setting has it.
     pub fn database_url(&self) -> Result<Option<Secret>, SecretError> {
         Secret::from_settings(self.database_url.as_ref(), self.database_url_file.as_deref(), Self::DATABASE_URL)
+    }
+
+    /// How ConfigMaps are filled.
+    pub fn config_map_layout(&self) -> Layout {
+        Layout { go_compatible: self.go_compatible, ..Layout::default() }
     }
 }
 

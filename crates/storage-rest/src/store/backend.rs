@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use cluster::{Cluster, ClusterSettings};
 
-use super::config_map::{ConfigMapStore, Retries};
+use super::config_map::{ConfigMapStore, Layout, Retries};
 use super::github::{GithubOptions, GithubStore};
 use super::sql::{DatabaseUrl, PostgresDatabase, SqlStore};
 use super::{Store, StoreError};
@@ -15,7 +15,7 @@ use crate::settings::{StorageSettings, StorageType};
 /// A back end with settings that may work.
 pub enum Backend {
     /// ConfigMaps in the bridge's namespace.
-    ConfigMap(Cluster),
+    ConfigMap(Cluster, Layout),
     /// An SQLite file, which is open: what is wrong with it does not mend itself.
     Sqlite(Arc<SqlStore>),
     /// A database of a PostgreSQL server.
@@ -48,7 +48,7 @@ impl Backend {
             },
         };
         let backend = match (storage_type, cluster) {
-            (StorageType::ConfigMap, Some(cluster)) => Self::ConfigMap(cluster),
+            (StorageType::ConfigMap, Some(cluster)) => Self::ConfigMap(cluster, settings.config_map_layout()),
             (StorageType::Sql, _) => Self::database(settings).await?,
             (StorageType::GitHub, _) => Self::GitHub(Box::new(settings.github.options()?)),
             _ => Self::sqlite(&settings.sqlite_path).await?,
@@ -100,7 +100,7 @@ impl Backend {
 
     fn describe(&self) -> String {
         match self {
-            Self::ConfigMap(cluster) => {
+            Self::ConfigMap(cluster, _) => {
                 format!("ConfigMaps in namespace {} of {}", cluster.namespace, cluster.description)
             }
             Self::Sqlite(store) => store.describe(),
@@ -112,7 +112,7 @@ impl Backend {
     /// The cluster that it is in, if it is in one.
     pub fn cluster(&self) -> Option<Cluster> {
         match self {
-            Self::ConfigMap(cluster) => Some(cluster.clone()),
+            Self::ConfigMap(cluster, _) => Some(cluster.clone()),
             Self::Sqlite(_) | Self::Postgres(_) | Self::GitHub(_) => None,
         }
     }
@@ -123,9 +123,9 @@ impl Backend {
             Self::Sqlite(store) => Ok(Arc::clone(store) as Arc<dyn Store>),
             Self::Postgres(database) => Ok(Arc::new(SqlStore::postgres(database).await?)),
             Self::GitHub(options) => Ok(Arc::new(GithubStore::open(GithubOptions::clone(options)).await?)),
-            Self::ConfigMap(cluster) => {
-                let store =
-                    ConfigMapStore::open(cluster.client.clone(), &cluster.namespace, Retries::default()).await?;
+            Self::ConfigMap(cluster, layout) => {
+                let client = cluster.client.clone();
+                let store = ConfigMapStore::open(client, &cluster.namespace, Retries::default(), *layout).await?;
                 Ok(Arc::new(store))
             }
         }

@@ -4,7 +4,6 @@
 //! what location and Backstage are made to hold.
 
 pub mod backend;
-mod codec;
 pub mod config_map;
 pub mod github;
 mod group;
@@ -204,7 +203,7 @@ pub enum Filling {
 /// when the method returns.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// What it is, for logs, such as "the ConfigMap bac-import-model in namespace rhdh".
+    /// What it is, for logs, such as "ConfigMap storage bac-import-model in namespace rhdh".
     fn describe(&self) -> String;
 
     /// Whether it can be reached now; cheap.
@@ -290,6 +289,18 @@ pub enum StoreError {
     /// The store does not let the bridge do it.
     #[error("{store} refused: the bridge may not {verb} {resource}: {reason}")]
     Permission {
+        /// Which one.
+        store: String,
+        /// What was tried.
+        verb: &'static str,
+        /// On what.
+        resource: String,
+        /// What it said.
+        reason: String,
+    },
+    /// The bridge may do it in principle, but a quota, a policy or a rule of the store is against it.
+    #[error("{store} refused to {verb} {resource}: {reason}")]
+    Refused {
         /// Which one.
         store: String,
         /// What was tried.

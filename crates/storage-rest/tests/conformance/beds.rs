@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use service::Secret;
 use storage_rest::store::Store;
-use storage_rest::store::config_map::{ConfigMapStore, Retries};
+use storage_rest::store::config_map::{ConfigMapStore, Layout, Retries};
 use storage_rest::store::github::{Credentials, GithubOptions, GithubStore, Repository, Retries as GithubRetries};
 use storage_rest::store::sql::{DatabaseUrl, PostgresDatabase, SqlStore};
 use testkit::github::{NAME, OWNER, ScriptedGithub, TOKEN};
@@ -105,7 +105,11 @@ impl ConfigMapBed {
     }
 
     pub(crate) async fn store(&self) -> ConfigMapStore {
-        ConfigMapStore::open(self.api.client(), NAMESPACE, QUICK).await.unwrap()
+        self.store_with(Layout::default()).await
+    }
+
+    pub(crate) async fn store_with(&self, layout: Layout) -> ConfigMapStore {
+        ConfigMapStore::open(self.api.client(), NAMESPACE, QUICK, layout).await.unwrap()
     }
 }
 
@@ -115,6 +119,8 @@ pub(crate) const QUICK: Retries = Retries {
     conflict_attempts: 20,
     first_wait: Duration::from_millis(1),
     longest_wait: Duration::from_millis(20),
+    longest_asked: Duration::from_millis(20),
+    request_timeout: Duration::from_secs(10),
 };
 
 #[async_trait]

@@ -3,12 +3,27 @@
 use bridge_api::StorageBody;
 use futures::future::join_all;
 use serde_json::{Value, json};
-use storage_rest::store::config_map::{CONFIG_MAP_NAME, ConfigMapStore};
+use storage_rest::store::config_map::{CONFIG_MAP_NAME, ConfigMapStore, GoCompatible, Layout};
 use storage_rest::store::{Outcome, Store, StoreError, StoredEntry};
 use testkit::kube::{Fault, RecordedRequest};
 
 use crate::beds::{Bed, ConfigMapBed, NAMESPACE, QUICK};
 use crate::suite::{entry, key, location};
+
+/// What a Go bridge is to read, whatever comes.
+const FOR_GO: Layout = Layout { go_compatible: GoCompatible::Always, shard_bytes: 256 << 10 };
+
+/// Bytes that no compression makes shorter.
+pub(crate) fn noise(size: usize) -> Vec<u8> {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    std::iter::repeat_with(&mut next).flatten().take(size).collect()
+}
 
 const GO_WRITTEN: [(&str, &str); 2] = [
     (
@@ -156,7 +171,7 @@ async fn what_fails_in_a_shared_write_fails_alone() {
     let bed = ConfigMapBed::new().await;
     let store = bed.store().await;
     edit(&bed, |object| object["binaryData"] = json!({ "broken_entry": "AAEC" }));
-    let big = StoredEntry { body: vec![b'x'; 2 << 20], ..entry("") };
+    let big = StoredEntry { body: noise(2 << 20), ..entry("") };
     let (broken, a, b, a_1, b_1, c_1) =
         (key("broken_entry"), entry("a"), entry("b"), key("a_1"), key("b_1"), key("c_1"));
     let (first, refused, located, second) = tokio::join!(
@@ -200,9 +215,9 @@ async fn fields_that_are_not_ours_survive_an_update() {
 }
 
 #[tokio::test]
-async fn an_entry_without_room_is_refused_and_the_rest_goes_on() {
+async fn an_entry_without_room_in_the_only_config_map_is_refused_and_the_rest_goes_on() {
     let bed = ConfigMapBed::new().await;
-    let store = bed.store().await;
+    let store = bed.store_with(FOR_GO).await;
     let big = |size: usize| StoredEntry { body: vec![b'x'; size], ..entry("") };
     store.upsert(&key("a_1"), big(500 << 10)).await.unwrap();
     let error = store.upsert(&key("b_1"), big(500 << 10)).await.unwrap_err();
@@ -280,7 +295,8 @@ async fn a_missing_permission_is_named_with_verb_and_resource() {
     assert!(error.to_string().contains("may not patch configmaps in namespace rhdh"), "{error}");
 
     bed.api.add_token("powerless", "nobody");
-    let Err(error) = ConfigMapStore::open(bed.api.client_for("powerless"), NAMESPACE, QUICK).await else {
+    let Err(error) = ConfigMapStore::open(bed.api.client_for("powerless"), NAMESPACE, QUICK, Layout::default()).await
+    else {
         panic!("nobody may read a ConfigMap");
     };
     assert!(matches!(error, StoreError::Permission { verb: "get", .. }), "{error}");

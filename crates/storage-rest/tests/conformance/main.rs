@@ -1,12 +1,16 @@
-//! Every store passes one suite ([`suite`]); what only the ConfigMap has to stand is in [`config_map`], what only
-//! databases have to stand in [`sql`] and [`postgres_faults`], what only GitHub has to in [`github`].
+//! Every store passes one suite ([`suite`]); what only ConfigMaps have to stand is in [`config_map`] (one of them) and
+//! [`config_map_shards`] (many), and what fits into them in [`config_map_limits`]; what only databases have to stand is in
+//! [`sql`] and [`postgres_faults`], what only GitHub has to in [`github`].
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that is set up wrongly should stop at once")]
 
 mod beds;
 mod config_map;
+mod config_map_limits;
+mod config_map_shards;
 mod github;
 mod postgres_faults;
+mod small_config_maps;
 mod sql;
 mod suite;
 
@@ -31,6 +35,12 @@ macro_rules! conformance {
             $(#[tokio::test]
             async fn $name() {
                 crate::suite::$name(&crate::beds::ConfigMapBed::new().await).await;
+            })+
+        }
+        mod in_small_config_maps {
+            $(#[tokio::test]
+            async fn $name() {
+                crate::suite::$name(&crate::small_config_maps::SmallBed::new().await).await;
             })+
         }
         mod in_github {

@@ -1,75 +1,68 @@
-//! Entries in a ConfigMap, as the Go bridge keeps them: `binaryData[key]` of `bac-import-model` is a StorageBody as
-//! JSON. What a Go bridge left is carried on; whatever else is in the ConfigMap is left alone.
+//! Entries in ConfigMaps. The first is the Go bridge's: `binaryData[key]` of `bac-import-model` is a StorageBody as
+//! JSON. What a Go bridge left is carried on; whatever else is in there is left alone. Entries that it has no room for
+//! are in further ones, `bac-import-model-1` and so on, and an entry is found in whichever it is.
 //!
 //! A write of the Kubernetes API is dear, so edits of entries that come while one is under way share the next one. Each
 //! is answered when its own is durable, and one that can't be done fails alone.
 
-mod object;
+mod codec;
+mod copies;
+mod draft;
+mod layout;
+mod requests;
+mod retries;
+mod shard;
+mod shards;
+mod value;
+mod write;
+
+use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bridge_api::EntryKey;
 use kube::Client;
 
-use super::codec::{self, Decoded};
 use super::group::Group;
 use super::{Filling, ImportedLocation, IndexEntry, Outcome, Store, StoreError, StoredEntry};
-use object::{Change, ConfigMapObject, Draft, Snapshot};
+use layout::FILLING;
+use shard::Snapshot;
+use shards::Shards;
+use value::Value;
+use write::{Edit, Writer};
 
-pub use object::Retries;
+pub use layout::{CONFIG_MAP_NAME, GoCompatible, Layout, NotGoCompatible, STORE_LABEL};
+pub use retries::Retries;
 
-/// The name of the ConfigMap, the Go bridge's.
-pub const CONFIG_MAP_NAME: &str = "bac-import-model";
-
-/// The annotation of a ConfigMap that began empty and is being filled.
-const FILLING: &str = "modelcatalogbridge.rhdh.io/filling";
-
-/// Keeps entries in the ConfigMap of one namespace.
+/// Keeps entries in the ConfigMaps of one namespace.
 pub struct ConfigMapStore {
-    object: ConfigMapObject,
+    shards: Shards,
+    layout: Layout,
     edits: Group<Edit, Result<Outcome, StoreError>>,
-    reported: std::sync::Mutex<Vec<String>>,
-}
-
-/// What is to be done to one entry.
-#[derive(Debug, Clone)]
-enum Edit {
-    Upsert(EntryKey, Box<StoredEntry>),
-    Locate(EntryKey, Option<ImportedLocation>),
-}
-
-impl Edit {
-    fn describe(edits: &[Self]) -> String {
-        match edits {
-            [Self::Upsert(key, _)] => format!("entry {key}"),
-            [Self::Locate(key, _)] => format!("the location of {key}"),
-            several => format!("{} entries", several.len()),
-        }
-    }
+    reported: Mutex<Vec<String>>,
 }
 
 impl ConfigMapStore {
-    /// Opens the ConfigMap in `namespace`, which is created when it is missing.
-    pub async fn open(client: Client, namespace: &str, retries: Retries) -> Result<Self, StoreError> {
-        let object = ConfigMapObject::new(client, namespace, CONFIG_MAP_NAME, retries);
-        object.ensure_exists().await?;
-        Ok(Self { object, edits: Group::default(), reported: std::sync::Mutex::default() })
+    /// Opens the ConfigMaps in `namespace`; the first is created when it is missing.
+    pub async fn open(client: Client, namespace: &str, retries: Retries, layout: Layout) -> Result<Self, StoreError> {
+        let shards = Shards::new(client, namespace, retries);
+        let store = Self { shards, layout, edits: Group::default(), reported: Mutex::default() };
+        store.writer().make_first().await?;
+        store.writer().bring_home().await?;
+        Ok(store)
     }
 
-    fn decode(&self, key: &EntryKey, bytes: &[u8]) -> Result<Decoded, StoreError> {
-        codec::decode(bytes).map_err(|reason| StoreError::Corrupt { store: self.describe(), key: key.clone(), reason })
+    fn writer(&self) -> Writer<'_> {
+        Writer { shards: &self.shards, layout: self.layout }
     }
 
-    fn encode(&self, key: &EntryKey, decoded: Decoded) -> Result<Vec<u8>, StoreError> {
-        codec::encode(decoded.entry, &decoded.foreign).map_err(|error| StoreError::Corrupt {
-            store: self.describe(),
-            key: key.clone(),
-            reason: error.to_string(),
-        })
+    async fn edit(&self, edit: Edit) -> Result<Outcome, StoreError> {
+        let done = self.edits.write(edit, |edits| async move { self.writer().edit_all(&edits).await }).await;
+        done.unwrap_or_else(|| Err(StoreError::given_up(self.describe())))
     }
 
     /// Says once for each state of affairs which values are no entries.
     fn report_corrupt(&self, corrupt: Vec<String>) {
-        let mut reported = self.reported.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
         if *reported == corrupt {
             return;
         }
@@ -79,120 +72,56 @@ impl ConfigMapStore {
         *reported = corrupt;
     }
 
-    async fn edit(&self, edit: Edit) -> Result<Outcome, StoreError> {
-        let done = self.edits.write(edit, |edits| self.edit_all(edits)).await;
-        done.unwrap_or_else(|| Err(StoreError::given_up(self.describe())))
+    fn entry(&self, snapshot: &Snapshot, key: &EntryKey) -> Result<Option<StoredEntry>, StoreError> {
+        let Some(held) = snapshot.held(key) else { return Ok(None) };
+        let decoded = held.value.decode().map_err(|reason| self.writer().corrupt(key, reason))?;
+        Ok(Some(decoded.entry))
     }
 
-    /// Does all edits of a group with one write. When the API finds that too large, each is done alone.
-    async fn edit_all(&self, edits: Vec<Edit>) -> Vec<Result<Outcome, StoreError>> {
-        match self.write_edits(&edits).await {
-            Ok(results) => results,
-            Err(StoreError::TooLarge { .. }) if edits.len() > 1 => {
-                let mut results = Vec::with_capacity(edits.len());
-                for edit in &edits {
-                    results.extend(self.write_edits(std::slice::from_ref(edit)).await.unwrap_or_else(|e| vec![Err(e)]));
-                }
-                results
-            }
-            Err(error) => edits.iter().map(|_| Err(error.clone())).collect(),
-        }
-    }
-
-    async fn write_edits(&self, edits: &[Edit]) -> Result<Vec<Result<Outcome, StoreError>>, StoreError> {
-        // What an attempt whose answer was lost has done, perhaps: the entry may then be there by our own hand.
-        let mut tried: Vec<Option<Outcome>> = vec![None; edits.len()];
-        let plan = |draft: &mut Draft| {
-            let plan_one = |(edit, tried): (&Edit, &mut Option<Outcome>)| {
-                let (outcome, change) = self.plan(draft.state(), edit)?;
-                let Some(change) = change else { return Ok(tried.unwrap_or(outcome)) };
-                draft.add(change)?;
-                *tried = Some(outcome);
-                Ok(outcome)
-            };
-            Ok(edits.iter().zip(&mut tried).map(plan_one).collect())
-        };
-        self.object.write(&Edit::describe(edits), plan).await
-    }
-
-    fn plan(&self, snapshot: &Snapshot, edit: &Edit) -> Result<(Outcome, Option<Change>), StoreError> {
-        match edit {
-            Edit::Upsert(key, entry) => self.plan_upsert(snapshot, key, entry),
-            Edit::Locate(key, location) => self.plan_location(snapshot, key, location.as_ref()),
-        }
-    }
-
-    /// The write that makes `snapshot` hold `entry`, or none when it does.
-    fn plan_upsert(
-        &self,
-        snapshot: &Snapshot,
-        key: &EntryKey,
-        entry: &StoredEntry,
-    ) -> Result<(Outcome, Option<Change>), StoreError> {
-        let Some(stored) = snapshot.value(key) else {
-            let bytes = self.encode(key, Decoded { entry: entry.clone(), foreign: serde_json::Map::new() })?;
-            return Ok((Outcome::Created, Some(Change::put(key.clone(), bytes))));
-        };
-        let decoded = match codec::decode(stored) {
-            Ok(Decoded { entry: stored, foreign }) => {
-                let identity = stored.identity();
-                let entry = entry.clone().over(&identity);
-                if entry.identity() == identity {
-                    return Ok((Outcome::Unchanged, None));
-                }
-                Decoded { entry: StoredEntry { location: stored.location, ..entry }, foreign }
-            }
-            // What can't be read is replaced: the entry is on its way in.
-            Err(_) => Decoded { entry: entry.clone(), foreign: serde_json::Map::new() },
-        };
-        let bytes = self.encode(key, decoded)?;
-        Ok((Outcome::Updated, Some(Change::put(key.clone(), bytes))))
-    }
-
-    fn plan_location(
-        &self,
-        snapshot: &Snapshot,
-        key: &EntryKey,
-        location: Option<&ImportedLocation>,
-    ) -> Result<(Outcome, Option<Change>), StoreError> {
-        let Some(bytes) = snapshot.value(key) else { return Ok((Outcome::Unchanged, None)) };
-        let mut decoded = self.decode(key, bytes)?;
-        if decoded.entry.location.as_ref() == location {
-            return Ok((Outcome::Unchanged, None));
-        }
-        decoded.entry.location = location.cloned();
-        let bytes = self.encode(key, decoded)?;
-        Ok((Outcome::Updated, Some(Change::put(key.clone(), bytes))))
+    fn listed(&self, key: &EntryKey, value: &Value) -> Result<IndexEntry, StoreError> {
+        let facts = value.facts(key).map_err(|reason| self.writer().corrupt(key, reason))?;
+        Ok(facts.listed.clone())
     }
 }
 
 #[async_trait]
 impl Store for ConfigMapStore {
     fn describe(&self) -> String {
-        self.object.describe()
+        self.shards.describe()
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        self.object.ping().await
+        self.shards.ping().await
     }
 
     async fn index(&self) -> Result<Vec<IndexEntry>, StoreError> {
-        let snapshot = self.object.read_now().await?;
+        let snapshot = self.shards.read_now().await?;
         let mut entries = Vec::new();
         let mut corrupt = Vec::new();
-        for (key, bytes) in snapshot.values() {
-            match self.decode(key, bytes) {
-                Ok(decoded) => entries.push(IndexEntry::of(key.clone(), &decoded.entry)),
+        for (key, value) in snapshot.entries() {
+            match self.listed(&key, &value) {
+                Ok(listed) => entries.push(listed),
                 Err(error) => corrupt.push(error.to_string()),
             }
         }
+        entries.sort_unstable_by(|one, other| one.key.cmp(&other.key));
+        corrupt.sort_unstable();
         self.report_corrupt(corrupt);
         Ok(entries)
     }
 
     async fn fetch(&self, key: &EntryKey) -> Result<Option<StoredEntry>, StoreError> {
-        let snapshot = self.object.read_recent().await?;
-        snapshot.value(key).map(|bytes| self.decode(key, bytes)).transpose().map(|found| found.map(|d| d.entry))
+        let snapshot = self.shards.read_recent().await?;
+        self.entry(&snapshot, key)
+    }
+
+    async fn fetch_many(&self, keys: &[EntryKey]) -> Result<Vec<(EntryKey, StoredEntry)>, StoreError> {
+        let snapshot = self.shards.read_recent().await?;
+        let found = keys.iter().filter_map(|key| match self.entry(&snapshot, key) {
+            Ok(entry) => Some(Ok((key.clone(), entry?))),
+            Err(error) => Some(Err(error)),
+        });
+        found.collect()
     }
 
     async fn upsert(&self, key: &EntryKey, entry: StoredEntry) -> Result<Outcome, StoreError> {
@@ -200,16 +129,11 @@ impl Store for ConfigMapStore {
     }
 
     async fn remove(&self, keys: &[EntryKey]) -> Result<(), StoreError> {
-        let plan = |draft: &mut Draft| {
-            let present: Vec<EntryKey> =
-                keys.iter().filter(|key| draft.state().value(key).is_some()).cloned().collect();
-            draft.add(Change::remove(present))
-        };
-        self.object.write(&format!("the removal of {} entries", keys.len()), plan).await
+        self.edit(Edit::Remove(keys.to_vec())).await.map(|_| ())
     }
 
     async fn filling(&self) -> Result<Filling, StoreError> {
-        let marked = self.object.annotation(FILLING).await?.is_some();
+        let marked = self.shards.annotation(FILLING).await?.is_some();
         Ok(if marked { Filling::UnderWay } else { Filling::Over })
     }
 
@@ -218,7 +142,7 @@ impl Store for ConfigMapStore {
             Filling::UnderWay => Some("true"),
             Filling::Over => None,
         };
-        self.object.annotate(FILLING, value).await
+        self.shards.annotate(FILLING, value).await
     }
 
     async fn set_location(&self, key: &EntryKey, location: Option<ImportedLocation>) -> Result<(), StoreError> {
