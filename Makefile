@@ -22,12 +22,15 @@ up: ## Run the three services in one process against real settings
 build: ## Build the release binaries
 	$(CARGO) build --release --workspace --bins
 
+# Backstage comes from npm, where Node is: REQUIRE_BACKSTAGE=1 insists on it, SKIP_BACKSTAGE=1 does without.
 .PHONY: test
 test: ## Run all tests
 	@tests/setup/postgresql.sh
+	@tests/backstage/setup.sh
 	$(CARGO) build --quiet --bins
 	$(CARGO) test --workspace --all-features
 	@tests/setup/postgresql.sh --report
+	@tests/backstage/setup.sh --report
 
 # Where the binaries are found that are measured: beside the benchmark.
 .PHONY: bench
@@ -38,11 +41,17 @@ bench: ## Measure what the bridge costs, and print one table
 	$(CARGO) bench --quiet --workspace --profile measured --bench pipeline
 
 .PHONY: lint
-lint: lint-format lint-clippy lint-generated ## Everything that CI holds against a change
+lint: lint-format lint-lock lint-clippy lint-generated ## Everything that CI holds against a change
 
 .PHONY: lint-format
 lint-format:
 	$(CARGO) fmt --all --check
+
+# npm writes where it got each package from, unless tests/backstage/.npmrc is heeded.
+.PHONY: lint-lock
+lint-lock:
+	@if grep -n '"resolved"' tests/backstage/package-lock.json; then \
+	echo "the lock file names a registry: run npm install in tests/backstage" >&2; exit 1; fi
 
 .PHONY: lint-clippy
 lint-clippy:

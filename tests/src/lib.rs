@@ -4,6 +4,7 @@
 //! - [`Bridge`]: the three services as processes, their settings, their end (SIGTERM, SIGKILL) and their logs.
 //! - [`Sources`]: the registries and the cluster of a test, and the truth that follows from them.
 //! - [`Shown`]: what a reader learns from a document, the same for both formats.
+//! - [`Backstage`]: a real one, where it is installed, and what it shows.
 //! - [`Reader`]: Backstage, in short: reads list and documents all the time and notes what it must never see.
 #![allow(
     clippy::unwrap_used,
@@ -13,6 +14,7 @@
     reason = "only tests use this crate, and a test that is set up wrongly should stop at once"
 )]
 
+mod backstage;
 mod binaries;
 mod bridge;
 mod ports;
@@ -22,6 +24,7 @@ mod shown;
 mod sources;
 mod storages;
 
+pub use backstage::{Backstage, Shape, shown_by};
 pub use binaries::binary;
 pub use bridge::{Bridge, Kept, Program, Service};
 pub use ports::port;

@@ -46,8 +46,14 @@ pub struct Process {
 impl Process {
     /// Starts a binary with nothing but these variables in its environment.
     pub fn start(name: &str, arguments: &[&str], settings: &Settings) -> Self {
-        let mut child = Command::new(binary(name))
-            .args(arguments)
+        let mut command = Command::new(binary(name));
+        command.args(arguments);
+        Self::spawn(name, command, settings)
+    }
+
+    /// Starts any command with nothing but these variables in its environment.
+    pub fn spawn(name: &str, mut command: Command, settings: &Settings) -> Self {
+        let mut child = command
             .env_clear()
             .envs(settings)
             .stdin(Stdio::null())
@@ -133,7 +139,7 @@ impl Drop for Process {
         self.kill();
         if std::thread::panicking() {
             const SHOWN: usize = 60;
-            let log = self.log();
+            let log = [self.output.all(), self.log()].concat();
             let hidden = log.len().saturating_sub(SHOWN);
             eprintln!("--- {} ({} earlier lines) ---\n{}", self.name, hidden, log[hidden..].join("\n"));
         }

@@ -9,3 +9,4 @@ mod recorded;
 mod rules;
 mod support;
 mod wider;
+mod worlds;
