@@ -71,7 +71,7 @@ impl Backstage {
 
     /// One that is not started yet, and may read from `bridge_url` only.
     pub fn new(shape: Shape, bridge_url: &str) -> Self {
-        let (directory, port) = (tempfile::tempdir().unwrap(), port());
+        let (directory, port) = (directory(), port());
         let mut settings = Settings::from(
             [
                 ("BACKSTAGE_SHAPE", shape.name().to_owned()),
@@ -267,6 +267,12 @@ pub fn shown_by(shape: Shape, truth: &BTreeMap<String, Shown>) -> BTreeMap<Strin
         shown.extend(url.map(|url| (format!("API:{}", entry.name), url)));
     }
     shown
+}
+
+/// In memory where that can be had: Backstage waits for the disk with each entity.
+fn directory() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
 }
 
 fn app() -> PathBuf {
