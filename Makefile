@@ -41,7 +41,7 @@ bench: ## Measure what the bridge costs, and print one table
 	$(CARGO) bench --quiet --workspace --profile measured --bench pipeline
 
 .PHONY: lint
-lint: lint-format lint-lock lint-clippy lint-generated ## Everything that CI holds against a change
+lint: lint-format lint-lock lint-clippy lint-generated lint-dependencies ## Everything that CI holds against a change
 
 .PHONY: lint-format
 lint-format:
@@ -68,6 +68,21 @@ lint-generated:
 	$(MAKE) --silent --no-print-directory print-configuration > "$$fresh/configuration.md"; \
 	diff -u docs/configuration.md "$$fresh/configuration.md" || \
 	{ echo "docs/configuration.md is stale: run make generate-docs and commit what it changes" >&2; exit 1; }
+
+# Built once, without what is for advisories (which need the network), and unoptimised: it checks in a second either way.
+DENY_VERSION := 0.20.2
+DENY_ROOT := target/tools/cargo-deny-$(DENY_VERSION)
+DENY := $(DENY_ROOT)/bin/cargo-deny
+
+$(DENY):
+	@echo "installing cargo-deny $(DENY_VERSION) below target/tools: takes a minute or two, once" >&2
+	CARGO_PROFILE_DEV_DEBUG=0 CARGO_TARGET_DIR=target/tools/build $(CARGO) install --quiet --locked --profile dev \
+		--no-default-features --version $(DENY_VERSION) --root $(DENY_ROOT) cargo-deny
+	@rm -rf target/tools/build
+
+.PHONY: lint-dependencies
+lint-dependencies: $(DENY)
+	$(DENY) --log-level error --locked check --hide-inclusion-graph licenses bans sources
 
 .PHONY: format
 format: ## Format the code

@@ -65,9 +65,62 @@ pub enum InvalidLink {
     },
 }
 
-/// The beginning of a text that may go into logs: without what stands before an `@`, which may be a password.
+/// Names of parameters that give access, as stores, clouds and their tools write them: presigned URLs, tokens, passwords.
+const SECRET_PARAMETERS: &[&str] = &[
+    "sig",
+    "signature",
+    "x-amz-signature",
+    "x-amz-credential",
+    "x-amz-security-token",
+    "x-goog-signature",
+    "x-goog-credential",
+    "x-oss-signature",
+    "x-oss-security-token",
+    "q-signature",
+    "awsaccesskeyid",
+    "googleaccessid",
+    "accesskey",
+    "secretkey",
+    "secret",
+    "token",
+    "auth",
+    "authorization",
+    "apikey",
+    "password",
+    "passwd",
+    "pwd",
+    "credential",
+    "credentials",
+];
+
+/// Whether a parameter's name, with or without separators and a prefix such as `hf_` or `client_`, says that it is secret.
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let bare: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    let last = name.rsplit(['_', '.']).next().unwrap_or_default();
+    let listed = |name: &str| SECRET_PARAMETERS.contains(&name);
+    listed(&name) || listed(&bare) || listed(last) || bare.ends_with("apikey") || bare.ends_with("accesskey")
+}
+
+/// The name of a parameter that gives access to whoever has the URL, in its query or its fragment.
+fn secret_parameter(url: &Url) -> Option<String> {
+    let parts = [url.query(), url.fragment()].into_iter().flatten();
+    // Some separate parameters with `;`, and a fragment may begin with `/` or `?`.
+    let pairs = parts.flat_map(|part| part.split(['&', ';', '?']));
+    let names = pairs.flat_map(|pair| {
+        url::form_urlencoded::parse(pair.as_bytes()).map(|(name, _)| name.into_owned()).collect::<Vec<_>>()
+    });
+    names.into_iter().find(|name| is_secret(name))
+}
+
+/// The beginning of a text that may go into logs: without what stands before an `@`, which may be a password, and without
+/// parameters.
 fn shown(text: &str) -> String {
     let visible: String = text.chars().filter(|c| !c.is_control()).collect();
+    let visible = match visible.find(['?', '#']) {
+        Some(at) => format!("{}{}***", &visible[..at], &visible[at..=at]),
+        None => visible,
+    };
     let masked = visible.split_once("://").and_then(|(scheme, rest)| {
         let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
         Some(format!("{scheme}://***{}", &rest[authority.rfind('@')?..]))
@@ -125,6 +178,10 @@ fn checked(text: &str, allowed: &[&str]) -> Result<String, InvalidLink> {
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(not_a_url("it carries credentials"));
+    }
+    if let Some(name) = secret_parameter(&url) {
+        let name: String = name.chars().filter(|c| !c.is_control()).take(40).collect();
+        return Err(not_a_url(&format!("its parameter `{name}` gives access to whoever reads it")));
     }
     if !is_plain_host(&url) {
         return Err(not_a_url("its host has characters that not every browser takes"));
@@ -283,6 +340,31 @@ mod tests {
     fn no_password_gets_into_an_error(#[case] text: &str) {
         let error = text.parse::<ArtifactUrl>().unwrap_err().to_string();
         assert!(!error.contains("secret") && error.contains("://***@exa"), "{error}");
+    }
+
+    #[rstest]
+    #[case::azure("https://a.blob.core.windows.net/c/m.onnx?sv=2024-11-04&sp=r&sig=planted%3D")]
+    #[case::aws("https://b.s3.amazonaws.com/m?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=planted")]
+    #[case::old_aws("s3://bucket/m?AWSAccessKeyId=planted&Expires=1")]
+    #[case::google("https://storage.googleapis.com/b/m?X-Goog-Signature=planted")]
+    #[case::token("hf://org/model?token=planted")]
+    #[case::prefixed("https://example.com/m?hf_token=planted")]
+    #[case::key("https://example.com/m?api-key=planted")]
+    #[case::prefixed_key("https://example.com/m?subscription_api_key=planted")]
+    #[case::encoded("https://example.com/m?%74oken=planted")]
+    #[case::fragment("https://example.com/m#access_token=planted")]
+    #[case::semicolon("https://example.com/m?a=b;password=planted")]
+    fn what_gives_access_is_no_link_and_in_no_error(#[case] text: &str) {
+        let error = text.parse::<ArtifactUrl>().unwrap_err().to_string();
+        assert!(error.contains("gives access") && !error.contains("planted"), "{error}");
+    }
+
+    #[rstest]
+    #[case("http://localhost:9090/modelcard?key=a_b")]
+    #[case("https://example.com/m?version=3&tokenizer=bpe&author=x&max_tokens=5")]
+    #[case("https://example.com/design?signal=1#tokens")]
+    fn other_parameters_stay(#[case] text: &str) {
+        assert_eq!(text.parse::<WebUrl>().unwrap().as_str(), text);
     }
 
     #[rstest]

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use bridge_api::clients::StorageClient;
 use cluster::ContextName;
 use cluster::watch::NamespaceAnnotations;
-use service::http_client::{TlsSettings, client};
+use service::http_client::{TlsSettings, client, client_with};
 use service::secret::source_of;
 use service::{Listen, Metrics, Readiness, Running, ServerBuilder, Shutdown, telemetry};
 use tokio_util::task::TaskTracker;
@@ -131,7 +131,8 @@ pub async fn observe(
     };
     if !settings.questions().is_empty() {
         let tls = registry_tls(settings);
-        let asker = served_apis::Asker::new(&tls, board.clone()).context("--registry-ca / REGISTRY_CA")?;
+        let guard = settings.foreign.guard(settings.pod_ip);
+        let asker = served_apis::Asker::new(&tls, guard, board.clone()).context("--registry-ca / REGISTRY_CA")?;
         tasks.spawn(asker.run(shutdown.clone()));
     }
     registries.read_named(named);
@@ -170,8 +171,13 @@ fn registry_tls(settings: &Settings) -> TlsSettings {
 fn access(settings: &Settings, token: Token) -> anyhow::Result<Access> {
     let tls = registry_tls(settings);
     let token = settings.registry_token()?.map_or(token, Token::Given);
+    let guard = settings.foreign.guard(settings.pod_ip);
+    let guarded = client_with(&tls, "discovered registries", |builder| guard.restrict(builder));
     Ok(Access {
         http: client(&tls, "the registries").context("--registry-ca / REGISTRY_CA")?,
+        guarded: guarded.context("--registry-ca / REGISTRY_CA")?,
+        guard,
+        foreign: settings.foreign.clone(),
         token,
         catalogs: settings.catalog_url.0.clone(),
         concurrency: usize::from(settings.registry_concurrency),

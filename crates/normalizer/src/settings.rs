@@ -18,6 +18,10 @@ use service::telemetry::LogSettings;
 use service::tls::ServerTlsSettings;
 use url::Url;
 
+pub mod foreign;
+
+use foreign::ForeignSettings;
+
 use crate::project::Question;
 use crate::project::filter::{Filter, Selector};
 use crate::project::owners::{NamespaceOwners, OwnerKind, Owners};
@@ -277,6 +281,10 @@ pub struct Settings {
         value_parser = clap::builder::BoolishValueParser::new(), help_heading = "Cluster access"
     )]
     pub no_cluster: bool,
+
+    /// Found addresses
+    #[command(flatten)]
+    pub foreign: ForeignSettings,
 
     /// Cluster access
     #[command(flatten)]

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cluster::discovery::{Discovery, Endpoint};
+use cluster::discovery::{Discovery, Endpoint, Problem, Subject};
 use cluster::{Cluster, discover_registries, resolve_routes};
 use registry_client::{CatalogClient, RegistryClient, TokenSource};
 use secrecy::SecretString;
+use service::guard::Guard;
 use service::{Secret, Shutdown};
 use tokio_util::task::TaskTracker;
 use url::Url;
@@ -19,6 +20,7 @@ use crate::observe::cards::{CardReader, Catalog};
 use crate::observe::reader::RegistryReader;
 use crate::observe::registry::{Cadence, Poller};
 use crate::settings::NamedUrl;
+use crate::settings::foreign::{ForeignSettings, TokenNamespaces};
 
 /// How often registries are searched for until all were found.
 const IMPATIENT: Duration = Duration::from_secs(10);
@@ -26,8 +28,14 @@ const IMPATIENT: Duration = Duration::from_secs(10);
 /// How registries are read.
 #[derive(Debug, Clone)]
 pub struct Access {
-    /// The HTTP client for registries and catalogs.
+    /// The HTTP client for registries and catalogs that the settings name.
     pub http: reqwest::Client,
+    /// The one for those that were found.
+    pub guarded: reqwest::Client,
+    /// Where that one may go.
+    pub guard: Guard,
+    /// What is done with addresses that were found.
+    pub foreign: ForeignSettings,
     /// The token for registries.
     pub token: Token,
     /// Catalogs that were configured.
@@ -69,6 +77,31 @@ impl Token {
     }
 }
 
+impl Access {
+    /// The client for an address, and the token that it is sent.
+    fn to(&self, address: &Address) -> (reqwest::Client, TokenSource) {
+        match address.trust {
+            Trust::Named => (self.http.clone(), self.token.source()),
+            Trust::Found => (self.guarded.clone(), self.token.source()),
+            Trust::FoundElsewhere => (self.guarded.clone(), Token::None.source()),
+        }
+    }
+
+    /// Takes out of a discovery what is not to be asked. That is a problem, not the absence of a registry.
+    fn refuse(&self, discovery: &mut Discovery) {
+        let Discovery { registries, catalogs, problems, .. } = discovery;
+        for endpoints in [registries, catalogs] {
+            endpoints.retain(|endpoint| {
+                let Err(refused) = self.guard.check(&endpoint.url) else { return true };
+                let Endpoint { namespace, name, kind, .. } = endpoint.clone();
+                let subject = Subject::Endpoint { namespace, name, kind };
+                problems.push(Problem { subject, message: format!("its address is not asked: {refused}") });
+                false
+            });
+        }
+    }
+}
+
 /// Starts and stops the tasks that read registries.
 #[derive(Debug, Clone)]
 pub struct Registries {
@@ -87,17 +120,49 @@ pub struct Registries {
 /// A registry to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Wanted {
-    url: Url,
+    address: Address,
     registry_name: Option<String>,
-    catalogs: Vec<Url>,
+    catalogs: Vec<Address>,
+}
+
+/// Where a registry or a catalog is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Address {
+    url: Url,
+    trust: Trust,
+}
+
+/// How far an address is trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    /// The settings name it.
+    Named,
+    /// It was found where only those write who may have the token.
+    Found,
+    /// It was found elsewhere: it is read, but is not sent the token.
+    FoundElsewhere,
+}
+
+impl Address {
+    fn named(url: &Url) -> Self {
+        Self { url: url.clone(), trust: Trust::Named }
+    }
+
+    fn found(endpoint: &Endpoint, namespaces: &TokenNamespaces) -> Self {
+        let trust = if namespaces.include(&endpoint.namespace) { Trust::Found } else { Trust::FoundElsewhere };
+        Self { url: endpoint.url.clone(), trust }
+    }
 }
 
 impl Registries {
     /// Reads registries that were named by URL.
     pub fn read_named(&self, registries: &[NamedUrl]) {
         for registry in registries {
-            let wanted =
-                Wanted { url: registry.url.clone(), registry_name: Some(registry.name.clone()), catalogs: Vec::new() };
+            let wanted = Wanted {
+                address: Address::named(&registry.url),
+                registry_name: Some(registry.name.clone()),
+                catalogs: Vec::new(),
+            };
             self.start(&SourceId::registry(&registry.name), &wanted, self.shutdown.child());
         }
     }
@@ -115,20 +180,20 @@ impl Registries {
     }
 
     fn reader(&self, wanted: &Wanted) -> RegistryReader {
-        let token = self.access.token.source();
-        let catalog = |url: &Url, supposed| Catalog {
-            client: CatalogClient::new(url.clone(), self.access.http.clone(), None)
-                .with_token_source(Arc::clone(&token)),
-            supposed,
+        let named: Vec<Address> = self.access.catalogs.iter().map(|named| Address::named(&named.url)).collect();
+        let catalog = |address: &Address, supposed| {
+            let (http, token) = self.access.to(address);
+            let client = CatalogClient::new(address.url.clone(), http, None).with_token_source(token);
+            Catalog { client, supposed }
         };
-        let given = self.access.catalogs.iter().map(|named| &named.url).chain(&wanted.catalogs);
-        let mut catalogs: Vec<Catalog> = given.map(|url| catalog(url, false)).collect();
+        let mut catalogs: Vec<Catalog> =
+            named.iter().chain(&wanted.catalogs).map(|address| catalog(address, false)).collect();
         // Registries of other makes serve their catalog beside their API.
-        catalogs.push(catalog(&wanted.url, true));
+        catalogs.push(catalog(&wanted.address, true));
+        let (http, token) = self.access.to(&wanted.address);
         RegistryReader {
             registry_name: wanted.registry_name.clone(),
-            client: RegistryClient::new(wanted.url.clone(), self.access.http.clone(), None)
-                .with_token_source(Arc::clone(&token)),
+            client: RegistryClient::new(wanted.address.url.clone(), http, None).with_token_source(token),
             cards: CardReader::new(catalogs),
             concurrency: self.access.concurrency,
         }
@@ -154,6 +219,11 @@ impl Registries {
     pub async fn follow(self, cluster: Arc<Cluster>, context: String, prefix: String, routes: Vec<String>) {
         let mut running: BTreeMap<SourceId, Found> = BTreeMap::new();
         let mut problem = None;
+        let namespaces = if routes.is_empty() {
+            self.access.foreign.token_namespaces(&cluster.namespace)
+        } else {
+            TokenNamespaces::all()
+        };
         loop {
             let found = if routes.is_empty() {
                 discover_registries(&cluster).await
@@ -161,8 +231,9 @@ impl Registries {
                 resolve_routes(&cluster, &routes).await
             };
             let text = match found {
-                Ok(discovery) => {
-                    self.adopt(&mut running, &prefix, &discovery);
+                Ok(mut discovery) => {
+                    self.access.refuse(&mut discovery);
+                    self.adopt(&mut running, &prefix, &namespaces, &discovery);
                     let problems: Vec<String> = discovery.problems.iter().map(ToString::to_string).collect();
                     problems.join("; ")
                 }
@@ -186,24 +257,31 @@ impl Registries {
     }
 
     /// Starts to read what was found, reads what moved at its new address, and gives up what is gone for long enough.
-    fn adopt(&self, running: &mut BTreeMap<SourceId, Found>, prefix: &str, discovery: &Discovery) {
-        let catalogs: Vec<Url> = discovery.catalogs.iter().map(|catalog| catalog.url.clone()).collect();
+    fn adopt(
+        &self,
+        running: &mut BTreeMap<SourceId, Found>,
+        prefix: &str,
+        namespaces: &TokenNamespaces,
+        discovery: &Discovery,
+    ) {
+        let address = |endpoint| Address::found(endpoint, namespaces);
+        let catalogs: Vec<Address> = discovery.catalogs.iter().map(address).collect();
         for endpoint in &discovery.registries {
             let id = SourceId::registry(&format!("{prefix}{}/{}", endpoint.namespace, endpoint.name));
             let wanted = Wanted {
-                url: endpoint.url.clone(),
+                address: address(endpoint),
                 registry_name: Some(endpoint.name.clone()),
                 catalogs: catalogs.clone(),
             };
             match running.get_mut(&id) {
                 Some(found) if found.wanted == wanted => found.missing_since = None,
                 Some(found) => {
-                    tracing::info!(source = %id, url = %wanted.url, "the registry or its catalog moved");
+                    tracing::info!(source = %id, url = %wanted.address.url, "the registry or its catalog moved");
                     found.shutdown.trigger();
                     *found = self.found(&id, endpoint, wanted);
                 }
                 None => {
-                    tracing::info!(source = %id, url = %wanted.url, "a registry was found");
+                    tracing::info!(source = %id, url = %wanted.address.url, "a registry was found");
                     let found = self.found(&id, endpoint, wanted);
                     running.insert(id, found);
                 }
@@ -230,6 +308,13 @@ impl Registries {
 
     fn found(&self, id: &SourceId, endpoint: &Endpoint, wanted: Wanted) -> Found {
         let shutdown = self.shutdown.child();
+        if wanted.address.trust == Trust::FoundElsewhere {
+            tracing::warn!(
+                source = %id,
+                "the registry is not sent the token, because anyone may have written its address: if it is to have it, \
+                 name its namespace with --registry-token-namespaces / REGISTRY_TOKEN_NAMESPACES"
+            );
+        }
         self.start(id, &wanted, shutdown.clone());
         Found { endpoint: endpoint.clone(), wanted, shutdown, missing_since: None }
     }

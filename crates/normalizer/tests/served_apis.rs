@@ -21,6 +21,7 @@ use normalizer::observe::served_apis::{Asker, Pace};
 use normalizer::project::{Question, Questions};
 use serde_json::{Value, json};
 use service::Shutdown;
+use service::guard::{Guard, Loopback};
 use service::http_client::TlsSettings;
 use testkit::wait::eventually;
 
@@ -41,7 +42,8 @@ async fn served(routes: Router) -> String {
 
 fn asking(pace: Pace) -> (Board, Shutdown) {
     let (board, shutdown) = (Board::default(), Shutdown::new());
-    let asker = Asker::with_pace(&TlsSettings::default(), board.clone(), pace).unwrap();
+    let asker =
+        Asker::with_pace(&TlsSettings::default(), Guard { loopback: Loopback::Allowed }, board.clone(), pace).unwrap();
     tokio::spawn(asker.run(shutdown.clone()));
     (board, shutdown)
 }

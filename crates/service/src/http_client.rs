@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reqwest::{Client, ClientBuilder, redirect};
+use reqwest::{Client, ClientBuilder};
 use thiserror::Error;
+
+use crate::guard;
 
 mod trust;
 
@@ -14,7 +16,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Shorter than servers keep idle connections, so that no request meets a connection that is being closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
-const MAX_REDIRECTS: usize = 3;
 const USER_AGENT: &str = concat!("model-catalog-bridge/", env!("CARGO_PKG_VERSION"));
 
 /// Whom to trust.
@@ -120,7 +121,9 @@ fn bounded() -> ClientBuilder {
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(TOTAL_TIMEOUT)
         .pool_idle_timeout(IDLE_TIMEOUT)
-        .redirect(redirect::Policy::limited(MAX_REDIRECTS))
+        .redirect(guard::redirects())
+        // Addresses of peers are no one else's business.
+        .referer(false)
 }
 
 #[cfg(test)]

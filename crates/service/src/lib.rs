@@ -1,7 +1,8 @@
-//! What every service needs: [`settings`], [`secret`]s, [`telemetry`], [`metrics`], an HTTP [`server`] and [`http_client`], and a
-//! graceful [`shutdown`]. Nothing in here knows what the services are about.
+//! What every service needs: [`settings`], [`secret`]s, [`telemetry`], [`metrics`], an HTTP [`server`] and [`http_client`], a
+//! [`guard`] for foreign addresses, and a graceful [`shutdown`]. Nothing in here knows what the services are about.
 
 pub mod auth;
+pub mod guard;
 pub mod http_client;
 pub mod metrics;
 pub mod secret;

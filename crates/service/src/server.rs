@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum_server::Handle;
 use hyper_util::rt::TokioTimer;
 use thiserror::Error;
@@ -15,11 +15,14 @@ use tokio::task::JoinHandle;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::metrics::Metrics;
+use crate::server::connections::{Impatient, Turns};
 use crate::shutdown::Shutdown;
 use crate::tls::ServerTls;
 
 mod admin;
 mod answers;
+mod connections;
+mod headers;
 mod limits;
 mod observe;
 mod readiness;
@@ -32,9 +35,9 @@ use transport::Transport;
 
 /// How long a stop waits for requests in flight.
 const GRACE: Duration = Duration::from_secs(8);
-/// How long a client may take for the head of a request, and how long it may keep an idle connection.
-const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
 const MAX_HEADERS: usize = 100;
+/// The longest head of a request. Keys of a whole storage may come in a URL, which has at most 64 KiB.
+const MAX_HEAD_BYTES: usize = 128 << 10;
 
 /// Where to listen, and which setting says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +59,12 @@ pub struct Limits {
     pub waiting_requests: usize,
     /// How long a request may take, with its turn and its body.
     pub request_timeout: Duration,
+    /// How many connections there may be; more wait to be taken.
+    pub connections: usize,
+    /// How long a client may take for the head of a request, and how long it may keep an idle connection.
+    pub head_timeout: Duration,
+    /// How long a client may read nothing of what it is answered.
+    pub write_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -65,6 +74,9 @@ impl Default for Limits {
             concurrent_requests: 256,
             waiting_requests: 1024,
             request_timeout: Duration::from_secs(30),
+            connections: 8192,
+            head_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
         }
     }
 }
@@ -156,12 +168,12 @@ impl ServerBuilder {
         let listener = tokio::net::TcpListener::bind(address).await.map_err(failed)?;
         let local_address = listener.local_addr().map_err(failed)?;
         let listener = listener.into_std().map_err(failed)?;
-        let (name, tls) = (self.name, self.tls.take());
+        let (name, limits, tls) = (self.name, self.limits, self.tls.take());
         if let Some(tls) = &tls {
             let help = "When the certificate that is served expires, in seconds since 1970";
             self.metrics.register("tls_certificate_expiry_timestamp_seconds", help, tls.expiry.clone());
         }
-        Ok(BoundServer { name, listener, local_address, tls, app: self.app() })
+        Ok(BoundServer { name, listener, local_address, limits, tls, app: self.app() })
     }
 
     /// All routes with everything around them, for tests that need no socket.
@@ -179,7 +191,11 @@ impl ServerBuilder {
             .merge(api)
             .fallback(answers::not_found)
             .method_not_allowed_fallback(answers::method_not_allowed)
-            .layer((from_fn_with_state(observer, observe::observe), from_fn(answers::errors_as_json)))
+            .layer((
+                map_response(headers::protect),
+                from_fn_with_state(observer, observe::observe),
+                from_fn(answers::errors_as_json),
+            ))
     }
 }
 
@@ -189,6 +205,7 @@ pub struct BoundServer {
     name: &'static str,
     listener: std::net::TcpListener,
     local_address: SocketAddr,
+    limits: Limits,
     tls: Option<ServerTls>,
     app: Router,
 }
@@ -202,16 +219,20 @@ impl BoundServer {
     /// Serves until `shutdown`, then finishes the requests in flight, for at most 8 seconds. Handlers can take the
     /// peer's address as `ConnectInfo<SocketAddr>`.
     pub async fn serve(self, shutdown: Shutdown) -> io::Result<()> {
-        let Self { name, listener, local_address, tls, app } = self;
+        let Self { name, listener, local_address, limits, tls, app } = self;
         let handle = Handle::new();
         let transport = tls.as_ref().map_or(Transport::Plain, |tls| Transport::Encrypted(tls.acceptor()));
-        let mut server = axum_server::from_tcp(listener)?.acceptor(transport).handle(handle.clone()).http1_only();
+        let accept = Impatient::new(transport, limits.write_timeout);
+        // HTTP/2 would bring nothing to our readers, and its own ways to ask for much with little. It is set last: another
+        // acceptor would make the server wait for the first bytes, without any limit, to see which version is spoken.
+        let mut server = axum_server::from_tcp(listener)?.acceptor(accept).handle(handle.clone()).http1_only();
         server
             .http_builder()
             .http1()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
-            .max_headers(MAX_HEADERS);
+            .header_read_timeout(limits.head_timeout)
+            .max_headers(MAX_HEADERS)
+            .max_buf_size(MAX_HEAD_BYTES);
         let scheme = if tls.is_some() { "https" } else { "http" };
         tracing::info!(address = %local_address, scheme, "{name} listens");
         let stop = async {
@@ -219,8 +240,9 @@ impl BoundServer {
             handle.graceful_shutdown(Some(GRACE));
             std::future::pending::<io::Result<()>>().await
         };
+        let service = Turns::new(app.into_make_service_with_connect_info::<SocketAddr>(), limits.connections);
         let served = tokio::select! {
-            result = server.serve(app.into_make_service_with_connect_info::<SocketAddr>()) => result,
+            result = server.serve(service) => result,
             never = stop => never,
             never = keep_current(tls) => never,
         };

@@ -197,3 +197,58 @@ async fn a_registry_may_ask_for_a_token(#[case] given: Option<&str>, #[case] wan
     }
     bridge.serves_truth_of(&sources).await;
 }
+
+/// Whoever may create a Service somewhere can have it found. The token is for those whom the settings trust.
+#[rstest]
+#[case::where_registries_are("rhoai-model-registries", None, true)]
+#[case::in_the_bridges_own_namespace("ai-models", None, true)]
+#[case::elsewhere("team-a", None, false)]
+#[case::where_the_settings_say("team-a", Some("team-a,team-b"), true)]
+#[case::anywhere("team-a", Some("*"), true)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_registry_that_was_found_is_sent_the_token_only_in_namespaces_that_are_trusted(
+    #[case] namespace: &str,
+    #[case] setting: Option<&str>,
+    #[case] is_sent: bool,
+) {
+    let [registry, _] = two_registries().await;
+    let kube = KubeApi::builder().with_kserve().namespace("ai-models").namespace(namespace).start().await;
+    let address = registry.address().to_string();
+    kube.apply(registry_service(namespace, "first", "model-registry", "http-api", Some(&address)));
+    let sources = Sources { registries: Vec::new(), kube: Some(kube) };
+    let mut bridge = Bridge::new(ModelCatalogJson, InSqlite, &sources);
+    bridge.set(Service::Normalizer, "NAMESPACE", "ai-models");
+    if let Some(namespaces) = setting {
+        bridge.set(Service::Normalizer, "REGISTRY_TOKEN_NAMESPACES", namespaces);
+    }
+    bridge.start_all();
+    describes(&bridge, &["one of one", "shared of one"]).await;
+    let requests = registry.requests();
+    let with_token = requests.iter().filter(|request| request.headers.contains_key("authorization")).count();
+    assert_eq!(with_token, if is_sent { requests.len() } else { 0 });
+    if !is_sent {
+        bridge.logs(Service::Normalizer, "REGISTRY_TOKEN_NAMESPACES").await;
+    }
+}
+
+#[rstest]
+#[case::metadata("169.254.169.254:80", "ALLOW_LOOPBACK", "true", "is a link-local or metadata address")]
+#[case::own_host("127.0.0.1:9", "ALLOW_LOOPBACK", "false", "is the bridge's own host")]
+#[case::own_host_in_a_pod("127.0.0.1:9", "POD_IP", "192.0.2.1", "is the bridge's own host")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_found_address_that_may_not_be_asked_is_no_absent_registry(
+    #[case] address: &str,
+    #[case] setting: &str,
+    #[case] value: &str,
+    #[case] expected: &str,
+) {
+    let kube = KubeApi::builder().with_kserve().namespace(REGISTRIES).start().await;
+    kube.apply(registry_service(REGISTRIES, "first", "model-registry", "http-api", Some(address)));
+    let sources = Sources { registries: Vec::new(), kube: Some(kube) };
+    let mut bridge = Bridge::new(ModelCatalogJson, InSqlite, &sources);
+    bridge.set(Service::Normalizer, setting, value);
+    bridge.start(Service::Storage);
+    bridge.start(Service::Normalizer);
+    bridge.logs(Service::Normalizer, expected).await;
+    bridge.logs(Service::Normalizer, "registries cannot be found for certain, nothing is removed").await;
+}

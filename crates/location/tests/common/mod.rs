@@ -262,6 +262,10 @@ impl Location {
         location
     }
 
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        self.running.address
+    }
+
     pub(crate) async fn until_ready(&self) {
         eventually("location is ready", async || self.get("/readyz").await.status == StatusCode::OK).await;
     }

@@ -16,6 +16,7 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
 use rand::Rng as _;
 use service::Shutdown;
+use service::guard::Guard;
 use service::http_client::{HttpClientError, TlsSettings};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -105,14 +106,14 @@ pub struct Asker {
 }
 
 impl Asker {
-    /// One that trusts whom `tls` says, and puts answers on `board`.
-    pub fn new(tls: &TlsSettings, board: Board) -> Result<Self, HttpClientError> {
-        Self::with_pace(tls, board, Pace::default())
+    /// One that trusts whom `tls` says, goes where `guard` lets it, and puts answers on `board`.
+    pub fn new(tls: &TlsSettings, guard: Guard, board: Board) -> Result<Self, HttpClientError> {
+        Self::with_pace(tls, guard, board, Pace::default())
     }
 
     /// The same at another pace.
-    pub fn with_pace(tls: &TlsSettings, board: Board, pace: Pace) -> Result<Self, HttpClientError> {
-        Ok(Self { fetcher: Fetcher::new(tls, pace.timeout)?, board, pace, known: BTreeMap::new() })
+    pub fn with_pace(tls: &TlsSettings, guard: Guard, board: Board, pace: Pace) -> Result<Self, HttpClientError> {
+        Ok(Self { fetcher: Fetcher::new(tls, guard, pace.timeout)?, board, pace, known: BTreeMap::new() })
     }
 
     /// Asks until `shutdown`.

@@ -9,8 +9,16 @@ use tokio::sync::Notify;
 
 use super::*;
 
-const SMALL: Limits =
-    Limits { body_bytes: 1024, concurrent_requests: 1, waiting_requests: 0, request_timeout: Duration::from_secs(20) };
+const PATIENT: Limits = Limits {
+    body_bytes: 16 << 20,
+    concurrent_requests: 256,
+    waiting_requests: 1024,
+    request_timeout: Duration::from_secs(20),
+    connections: 100,
+    head_timeout: Duration::from_secs(20),
+    write_timeout: Duration::from_secs(20),
+};
+const SMALL: Limits = Limits { body_bytes: 1024, concurrent_requests: 1, waiting_requests: 0, ..PATIENT };
 
 struct Started {
     url: String,

@@ -1,27 +1,22 @@
-//! One question to one served API: a GET that is bounded in time and size and never reaches what only the bridge's own
-//! host can reach, whatever addresses, names and redirects lead there.
+//! One question to one served API: a GET that is bounded in time and size, and [guarded](service::guard) in where it goes.
 //!
-//! The addresses come from objects that users of a cluster may write. So no token is sent, proxies are not used (they
-//! would look names up themselves), and addresses are checked where they are used: of the URL, of each redirect, and of
-//! what names resolve to.
+//! The addresses come from objects that users of a cluster may write. So no token is sent, and proxies are not used: they
+//! would look names up themselves.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use model_catalog::names::clean_text;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, ClientBuilder};
 use serde::Deserialize;
 use serde_json::Value;
+use service::guard::{Guard, Refused, read_up_to};
 use service::http_client::{HttpClientError, TlsSettings, client_with};
 use thiserror::Error;
-use url::{Host, Url};
+use url::Url;
 
 /// The largest answer.
 const LIMIT: usize = 1 << 20;
-const REDIRECTS: usize = 3;
 /// How many models one server may list.
 const MODELS: usize = 1000;
 
@@ -45,37 +40,18 @@ pub(super) enum FetchError {
     Unexpected(&'static str),
 }
 
-/// An address that is not asked.
-#[derive(Debug, Error)]
-pub(super) enum Refused {
-    /// Cloud providers answer there with credentials.
-    #[error("{0} is a link-local or metadata address, which is never asked")]
-    Address(IpAddr),
-    /// Only http and https are spoken.
-    #[error("`{0}:` is not http or https")]
-    Scheme(String),
-    /// It leads from one place to the next.
-    #[error("it redirects more than {REDIRECTS} times")]
-    Redirects,
-}
-
 /// Asks served APIs.
 #[derive(Debug, Clone)]
 pub(super) struct Fetcher {
     http: Client,
+    guard: Guard,
 }
 
 impl Fetcher {
-    pub(super) fn new(tls: &TlsSettings, timeout: Duration) -> Result<Self, HttpClientError> {
-        let guarded = |builder: ClientBuilder| {
-            builder
-                .connect_timeout(timeout)
-                .timeout(timeout)
-                .no_proxy()
-                .redirect(Policy::custom(follow))
-                .dns_resolver(Arc::new(GuardedResolver))
-        };
-        Ok(Self { http: client_with(tls, "served APIs", guarded)? })
+    pub(super) fn new(tls: &TlsSettings, guard: Guard, timeout: Duration) -> Result<Self, HttpClientError> {
+        let guarded =
+            |builder: ClientBuilder| guard.restrict(builder).connect_timeout(timeout).timeout(timeout).no_proxy();
+        Ok(Self { http: client_with(tls, "served APIs", guarded)?, guard })
     }
 
     /// The OpenAPI document of the API at `base`, always written the same.
@@ -110,22 +86,13 @@ impl Fetcher {
         url.set_path(&full);
         url.set_query(None);
         url.set_fragment(None);
-        check(&url)?;
-        let mut response = self.http.get(url).send().await.map_err(|error| failure(&error))?;
+        self.guard.check(&url)?;
+        let response = self.http.get(url).send().await.map_err(|error| failure(&error))?;
         if !response.status().is_success() {
             return Err(FetchError::Status(response.status()));
         }
-        if response.content_length().is_some_and(|length| length > LIMIT as u64) {
-            return Err(FetchError::TooLarge);
-        }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| failure(&error))? {
-            if body.len() + chunk.len() > LIMIT {
-                return Err(FetchError::TooLarge);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
+        let body = read_up_to(response, LIMIT).await.map_err(|error| failure(&error))?;
+        body.ok_or(FetchError::TooLarge)
     }
 }
 
@@ -140,78 +107,6 @@ fn failure(error: &reqwest::Error) -> FetchError {
     FetchError::Http(text)
 }
 
-fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
-    if attempt.previous().len() > REDIRECTS {
-        return attempt.error(Refused::Redirects);
-    }
-    match check(attempt.url()) {
-        Ok(()) => attempt.follow(),
-        Err(refused) => attempt.error(refused),
-    }
-}
-
-/// Whether that URL may be asked, as far as the URL says.
-fn check(url: &Url) -> Result<(), Refused> {
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(Refused::Scheme(url.scheme().to_owned()));
-    }
-    match url.host() {
-        Some(Host::Ipv4(address)) => check_address(address.into()),
-        Some(Host::Ipv6(address)) => check_address(address.into()),
-        Some(Host::Domain(_)) | None => Ok(()),
-    }
-}
-
-fn check_address(address: IpAddr) -> Result<(), Refused> {
-    let refused = match address {
-        IpAddr::V4(v4) => is_refused(v4),
-        IpAddr::V6(v6) => is_refused_v6(v6),
-    };
-    if refused { Err(Refused::Address(address)) } else { Ok(()) }
-}
-
-/// Where providers answer outside the link-local range.
-const METADATA: [Ipv4Addr; 2] = [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16)];
-const METADATA_V6: [Ipv6Addr; 2] =
-    [Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)];
-
-fn is_refused(address: Ipv4Addr) -> bool {
-    address.is_link_local()
-        || address.is_unspecified()
-        || address.is_broadcast()
-        || address.is_multicast()
-        || METADATA.contains(&address)
-}
-
-fn is_refused_v6(address: Ipv6Addr) -> bool {
-    let segments = address.segments();
-    let [.., a, b] = segments;
-    let ends_in_v4 = matches!(segments, [0, 0, 0, 0, 0, 0 | 0xffff, ..] | [0x64, 0xff9b, ..]);
-    let v4 = |high: u16, low: u16| is_refused(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)));
-    // ::1 would read as 0.0.0.1, which nobody refuses.
-    address.is_unicast_link_local()
-        || address.is_multicast()
-        || address.is_unspecified()
-        || METADATA_V6.contains(&address)
-        || (ends_in_v4 && v4(a, b))
-        || (segments[0] == 0x2002 && v4(segments[1], segments[2]))
-}
-
-/// Looks names up, and refuses those that lead where nobody is to be asked.
-struct GuardedResolver;
-
-impl Resolve for GuardedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            for address in &found {
-                check_address(address.ip())?;
-            }
-            Ok(Box::new(found.into_iter()) as Addrs)
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use axum::Router;
@@ -221,6 +116,7 @@ mod tests {
     use futures::{StreamExt as _, stream};
     use rstest::rstest;
     use serde_json::json;
+    use service::guard::Loopback;
 
     use super::*;
 
@@ -234,38 +130,12 @@ mod tests {
     }
 
     fn fetcher(timeout: Duration) -> Fetcher {
-        Fetcher::new(&TlsSettings::default(), timeout).unwrap()
+        Fetcher::new(&TlsSettings::default(), Guard { loopback: Loopback::Allowed }, timeout).unwrap()
     }
 
     async fn error(routes: Router) -> String {
         let base = served(routes).await;
         fetcher(Duration::from_secs(5)).openapi(&base).await.unwrap_err().to_string()
-    }
-
-    #[rstest]
-    #[case("http://169.254.169.254", true)]
-    #[case("http://0xA9FEA9FE/latest", true)]
-    #[case("http://[fe80::1]:80", true)]
-    #[case("http://[febf::1]", true)]
-    #[case("http://[fd00:ec2::254]", true)]
-    #[case("http://[::ffff:169.254.169.254]", true)]
-    #[case("http://[::169.254.169.254]", true)]
-    #[case("http://[64:ff9b::a9fe:a9fe]", true)]
-    #[case("http://[2002:a9fe:a9fe::1]", true)]
-    #[case("http://100.100.100.200", true)]
-    #[case("http://0.0.0.0", true)]
-    #[case("ftp://example.com", true)]
-    #[case("file:///etc/passwd", true)]
-    #[case("http://127.0.0.1", false)]
-    #[case("http://[::1]", false)]
-    #[case("http://10.0.0.1", false)]
-    #[case("https://[fd00::1]", false)]
-    #[case("https://model.example.com", false)]
-    fn link_local_and_metadata_addresses_are_refused_however_they_are_written(
-        #[case] url: &str,
-        #[case] refused: bool,
-    ) {
-        assert_eq!(check(&Url::parse(url).unwrap()).is_err(), refused, "{url}");
     }
 
     #[tokio::test]
@@ -292,17 +162,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_redirect_to_another_scheme_is_not_followed() {
-        let away = || async { Redirect::temporary("file:///etc/passwd") };
-        let text = error(Router::new().route("/openapi.json", get(away))).await;
-        assert!(!text.contains("root"), "{text}");
-    }
-
-    #[tokio::test]
-    async fn redirects_end() {
-        let again = || async { Redirect::temporary("/openapi.json") };
-        let text = error(Router::new().route("/openapi.json", get(again))).await;
-        assert!(text.contains("more than 3 times"), "{text}");
+    async fn an_address_that_is_refused_is_not_asked() {
+        let asked = fetcher(Duration::from_secs(5)).openapi("http://[::ffff:169.254.169.254]/v1").await;
+        assert!(matches!(asked, Err(FetchError::Refused(Refused::Address(_)))), "{asked:?}");
     }
 
     #[tokio::test]
@@ -312,13 +174,6 @@ mod tests {
             Body::from_stream(chunks)
         };
         let text = error(Router::new().route("/openapi.json", get(endless))).await;
-        assert!(text.contains("larger than"), "{text}");
-    }
-
-    #[tokio::test]
-    async fn an_answer_that_says_how_large_it_is_is_not_read() {
-        let large = || async { vec![b' '; 2 * MIB] };
-        let text = error(Router::new().route("/openapi.json", get(large))).await;
         assert!(text.contains("larger than"), "{text}");
     }
 
