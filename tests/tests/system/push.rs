@@ -163,11 +163,71 @@ async fn a_wrong_token_changes_nothing_in_backstage() {
     portal.backstage.set_token("rotated");
     sources.register("second", "v1");
     bridge.serves_truth_of(&sources).await;
-    bridge.logs(Service::Storage, "Backstage does not hold all entries yet").await;
+    let refused = || portal.backstage.requests().into_iter().filter(|request| !request.authorized).count();
+    eventually(SOON, "it is tried again and again", async || refused() >= 4).await;
+    let said = bridge.log(Service::Storage);
+    assert_eq!(said.matches("Backstage does not hold all entries yet").count(), 1, "{said}");
+    assert!(said.contains("RHDH_TOKEN"), "{said}");
     assert_eq!(portal.backstage.locations().len(), 1);
+    bridge.ready(Service::Storage).await;
     bridge.kill(Service::Storage);
     bridge.set(Service::Storage, "RHDH_TOKEN", "rotated");
     bridge.start(Service::Storage);
     portal.holds(&bridge, &sources, &[]).await;
+    portal.finish().await;
+}
+
+/// Plain Backstage knows nothing of the bridge's own type, which goes with JSON.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_type_that_backstage_does_not_take_is_said_once_with_its_setting() {
+    let sources = Sources::without_cluster().await;
+    sources.register_many("model", 20);
+    let bridge = Bridge::new(ModelCatalogJson, InSqlite, &sources);
+    let portal = Portal::start(&bridge).await;
+    let plain = ScriptedBackstage::start().await;
+    let bridge = portal.attach(bridge).with(Service::Storage, "BKSTG_URL", plain.url().as_str()).started();
+    bridge.serves_truth_of(&sources).await;
+    let lists = || plain.count(&http::Method::GET, "/locations");
+    eventually(SOON, "it is tried again and again", async || lists() >= 4).await;
+    let said = bridge.log(Service::Storage);
+    assert_eq!(said.matches("Backstage does not hold all entries yet").count(), 1, "{said}");
+    assert!(said.contains("BKSTG_LOCATION_TYPE") && said.contains("NORMALIZER_FORMAT"), "{said}");
+    // A pass ends with the first refusal: what is under way besides comes to its end.
+    assert!(plain.count(&http::Method::POST, "/locations") <= lists() * 8);
+    bridge.ready(Service::Storage).await;
+    portal.finish().await;
+}
+
+/// What changes while storage is away, or just before it dies, is read by Backstage as soon as it is back.
+#[rstest]
+#[case(CatalogInfoYaml, InConfigMap)]
+#[case(ModelCatalogJson, InSqlite)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_are_announced_over_restarts_and_nothing_else_is(#[case] format: Format, #[case] kept: Kept) {
+    let sources = Sources::with_cluster().await;
+    let versions = sources.register_many("model", 5);
+    let bridge = Bridge::new(format, kept, &sources);
+    let portal = Portal::start(&bridge).await;
+    let mut bridge = portal.attach(bridge).started();
+    portal.holds(&bridge, &sources, &[]).await;
+    let in_step = async |bridge: &Bridge| {
+        eventually(SOON, "Backstage is in step", async || {
+            let metrics = bridge.get(Service::Storage, "/metrics").await?.1;
+            if metrics.contains("storage_rest_backstage_in_step 1") { Ok(()) } else { Err(metrics) }
+        })
+        .await;
+    };
+    in_step(&bridge).await;
+    for (round, service) in Service::ALL.into_iter().enumerate() {
+        let before = portal.backstage.refreshed().len();
+        bridge.kill(service);
+        sources.describe(&versions[round], &format!("Changed while {service:?} was away."));
+        bridge.start(service);
+        bridge.serves_truth_of(&sources).await;
+        eventually(SOON, "Backstage is told", async || portal.backstage.refreshed().len() > before).await;
+        in_step(&bridge).await;
+        let told: BTreeSet<String> = portal.backstage.refreshed().split_off(before).into_iter().collect();
+        assert_eq!(told.len(), 1, "after {service:?}: {told:?}");
+    }
     portal.finish().await;
 }
