@@ -3,6 +3,7 @@
 use std::any::Any;
 
 use tempfile::TempDir;
+use testkit::github::{NAME, OWNER, ScriptedGithub, TOKEN};
 use testkit::kube::KubeApi;
 use testkit::postgres::PostgresServer;
 
@@ -17,6 +18,8 @@ pub enum StorageKind {
     Sqlite,
     /// A database of the tests' PostgreSQL server.
     Postgres,
+    /// A repository of testkit's GitHub.
+    GitHub,
 }
 
 /// A storage that nobody uses yet; it is gone with this.
@@ -49,6 +52,18 @@ impl EmptyStorage {
                 let database = PostgresServer::shared()?.database();
                 storage.set(&[("STORAGE_TYPE", "Sql"), ("DATABASE_URL", &database.url())]);
                 storage.peers.push(Box::new(database));
+            }
+            StorageKind::GitHub => {
+                let github = ScriptedGithub::start().await;
+                storage.set(&[
+                    ("STORAGE_TYPE", "GitHub"),
+                    ("STORAGE_GITHUB_API_URL", github.url().as_str()),
+                    ("STORAGE_GITHUB_REPOSITORY", &format!("{OWNER}/{NAME}")),
+                    ("STORAGE_GITHUB_TOKEN", TOKEN),
+                    // Nothing is to be spared here.
+                    ("STORAGE_GITHUB_COMMIT_INTERVAL", "10ms"),
+                ]);
+                storage.peers.push(Box::new(github));
             }
         }
         Some(storage)

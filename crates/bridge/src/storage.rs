@@ -31,6 +31,7 @@ Storage types and what they take:
   ConfigMap  the cluster's flags (--kubeconfig, --namespace, ...)
   Sql        --database-url, or --database-url-file
   Sqlite     --sqlite-path
+  GitHub     --storage-github-repository, --storage-github-token-file, ...
 All types and settings are told by `storage-rest --help` and docs/storage.md.";
 
 const SIDES: &str = "\
@@ -38,6 +39,7 @@ Each side takes the settings of its storage type with `from-` or `to-` in front,
   ConfigMap  --from-kubeconfig, --from-kube-context, --from-namespace  [default: KUBECONFIG, KUBE_CONTEXT, NAMESPACE]
   Sql        --from-database-url, or --from-database-url-file
   Sqlite     --from-sqlite-path
+  GitHub     --from-storage-github-repository, --from-storage-github-token-file, ...
 For example, from a cluster's ConfigMaps to PostgreSQL:
   TO_DATABASE_URL=postgres://... model-catalog-bridge storage copy --from ConfigMap --from-namespace rhdh --to Sql";
 

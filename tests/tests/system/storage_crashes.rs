@@ -140,11 +140,11 @@ async fn start(settings: &Settings, url: &str, http: &reqwest::Client) -> Proces
     process
 }
 
-// GitHub joins by a kind of its own in `StorageKind`.
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_survives_any_kill(
-    #[values(StorageKind::ConfigMap, StorageKind::Sqlite, StorageKind::Postgres)] kind: StorageKind,
+    #[values(StorageKind::ConfigMap, StorageKind::Sqlite, StorageKind::Postgres, StorageKind::GitHub)]
+    kind: StorageKind,
 ) {
     let Some(storage) = EmptyStorage::of(kind).await else { return };
     let address = format!("127.0.0.1:{}", port());

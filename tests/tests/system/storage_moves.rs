@@ -81,7 +81,8 @@ fn both(from: &EmptyStorage, to: &EmptyStorage) -> Settings {
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn entries_come_back_as_they_were(
-    #[values(StorageKind::ConfigMap, StorageKind::Postgres, StorageKind::Sqlite)] through: StorageKind,
+    #[values(StorageKind::ConfigMap, StorageKind::Postgres, StorageKind::Sqlite, StorageKind::GitHub)]
+    through: StorageKind,
 ) {
     const COUNT: usize = 30;
     let Some(through) = EmptyStorage::of(through).await else { return };
