@@ -6,6 +6,7 @@
     reason = "a test that cannot be set up should stop at once"
 )]
 
+mod access;
 mod cards;
 mod chaos;
 mod cleanup;

@@ -22,6 +22,7 @@ async fn they_are_in_no_log_and_no_metric(#[values("text", "json")] log_format: 
     for service in Service::ALL {
         bridge.set(service, "LOG_LEVEL", "trace");
         bridge.set(service, "LOG_FORMAT", log_format);
+        bridge.set(service, "BRIDGE_TOKEN", "planted-bridge");
     }
     let kubeconfig = bridge.directory().join("planted");
     std::fs::create_dir(&kubeconfig).unwrap();
@@ -52,8 +53,10 @@ async fn they_are_in_no_log_and_no_metric(#[values("text", "json")] log_format: 
     bridge.start(Service::Storage);
     bridge.ready(Service::Storage).await;
     for service in Service::ALL {
-        let metrics = bridge.get(service, "/metrics").await.unwrap().1;
-        assert!(!metrics.contains(PLANTED), "{service:?}: {metrics}");
+        for path in ["/metrics", "/status", "/readyz", "/list", "/upsert"] {
+            let answered = bridge.get(service, path).await.unwrap().1;
+            assert!(!answered.contains(PLANTED), "{service:?} {path}: {answered}");
+        }
         bridge.terminate(service).await;
         for secret in [PLANTED, testkit::kube::ADMIN_TOKEN] {
             let log = bridge.log(service);
@@ -69,10 +72,11 @@ async fn they_are_in_no_log_and_no_metric(#[values("text", "json")] log_format: 
 #[case("location")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn they_are_in_no_help(#[case] program: &str) {
-    let settings: Settings = ["KFMR_TOKEN", "K8S_TOKEN", "RHDH_TOKEN", "token"]
-        .into_iter()
-        .map(|name| (name.to_owned(), format!("{PLANTED}{name}")))
-        .collect();
+    let settings: Settings =
+        ["KFMR_TOKEN", "K8S_TOKEN", "RHDH_TOKEN", "BRIDGE_TOKEN", "DATABASE_URL", "GITHUB_TOKEN", "token"]
+            .into_iter()
+            .map(|name| (name.to_owned(), format!("{PLANTED}{name}")))
+            .collect();
     for arguments in [["--help"], ["-h"]] {
         let process = Process::run(program, &arguments, &settings, SOON).await;
         assert!(!process.said().contains(PLANTED), "{}", process.said());
@@ -91,6 +95,8 @@ async fn they_are_in_no_help(#[case] program: &str) {
 #[case(Service::Storage, "LOCATION_URL", "http://user:planted-1@location.example.com")]
 #[case(Service::Normalizer, "STORAGE_URL", "ftp://user:planted-1@storage.example.com")]
 #[case(Service::Normalizer, "KFMR_TOKEN", "planted-1\nplanted-2")]
+#[case(Service::Normalizer, "BRIDGE_TOKEN", "planted-1\nplanted-2")]
+#[case(Service::Storage, "DATABASE_URL", "mysql://user:planted-1@database.example.com/bridge")]
 #[case(Service::Storage, "BKSTG_URL", "ftp://user:planted-1@backstage.example.com")]
 #[case(Service::Location, "STORAGE_URL", "ftp://user:planted-1@storage.example.com")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -105,6 +111,27 @@ async fn they_are_in_no_complaint(#[case] service: Service, #[case] variable: &s
     process.kill();
     let said = process.said();
     assert!(!said.contains(PLANTED), "{said}");
+}
+
+/// What is in the file of a token or of a key is not quoted, whatever is wrong with it.
+#[rstest]
+#[case("TLS_KEY", "-----BEGIN PRIVATE KEY-----\nplanted-1\n-----END PRIVATE KEY-----\n")]
+#[case("K8S_TOKEN_FILE", "planted-1 planted-2")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn they_are_in_no_complaint_about_their_files(#[case] variable: &str, #[case] content: &str) {
+    let sources = Sources::with_cluster().await;
+    let mut bridge = Bridge::new(ModelCatalogJson, InConfigMap, &sources);
+    let file = bridge.directory().join("secret").display().to_string();
+    std::fs::write(&file, content).unwrap();
+    for name in [variable, "TLS_CERT"] {
+        if variable == "TLS_KEY" || name == variable {
+            bridge.set(Service::Storage, name, &file);
+        }
+    }
+    let mut process = Process::run("storage-rest", &[], bridge.settings(Service::Storage), SOON).await;
+    assert!(process.code().is_some_and(|code| code != 0));
+    let said = process.said();
+    assert!(said.contains(&file) && !said.contains(PLANTED), "{said}");
 }
 
 /// A kubeconfig that cannot be parsed is not quoted.
