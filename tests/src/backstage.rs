@@ -13,7 +13,7 @@ use testkit::eventually;
 use crate::{Process, Settings, Shown, http, port};
 
 /// How long anything may take in Backstage, on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 const TOKEN: &str = "token-of-the-bridge-tests";
 /// What Backstage warns of because it is none that people use.
 const OF_NO_INTEREST: &[&str] = &["backend.baseUrl is set to a localhost URL", "Event subscribe request failed"];

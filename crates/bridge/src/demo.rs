@@ -104,7 +104,7 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     for tls in [&mut settings.storage.tls, &mut settings.location.tls, &mut settings.normalizer.tls] {
         *tls = ServerTlsSettings::default();
     }
-    let services = up::start(settings, &shutdown).await?;
+    let services = Box::pin(up::start(settings, &shutdown)).await?;
     println!("storage-rest     http://{}  (SQLite)", services.storage.address);
     println!("location         http://localhost:{}", services.location.address.port());
     println!("normalizer       reads the registry every 5 s\n");

@@ -65,7 +65,7 @@ impl Args for UpArgs {
 pub(crate) async fn run(args: UpArgs) -> anyhow::Result<()> {
     telemetry::init(&args.normalizer.log);
     let shutdown = Shutdown::new().on_signals();
-    let services = start(args, &shutdown).await?;
+    let services = Box::pin(start(args, &shutdown)).await?;
     services.wait(&shutdown).await
 }
 

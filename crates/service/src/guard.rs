@@ -84,7 +84,6 @@ impl Guard {
 
     /// Makes a client ask only such addresses, whatever redirects and names lead to. The first URL is still to be
     /// [checked](Guard::check): a client looks no addresses up that are written out.
-    #[must_use]
     pub fn restrict(self, builder: ClientBuilder) -> ClientBuilder {
         let follow = move |attempt: Attempt<'_>| match self.check(attempt.url()) {
             Ok(()) => bounded(attempt),
@@ -147,21 +146,23 @@ fn meant_by(address: IpAddr) -> Vec<IpAddr> {
 
 /// The IPv4 addresses in an IPv6 address of a kind that carries one.
 fn embedded(address: Ipv6Addr) -> Vec<Ipv4Addr> {
+    let segments = address.segments();
     let v4 = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
-    let [a, b, c, d, e, f, g, h] = address.segments();
-    match [a, b, c, d, e, f] {
+    let last = v4(segments[6], segments[7]);
+    match segments {
         // `::` and `::1` are addresses of their own.
-        [0, 0, 0, 0, 0, 0] if g == 0 && h <= 1 => Vec::new(),
-        // IPv4-compatible, IPv4-mapped, IPv4-translated, and NAT64.
-        [0, 0, 0, 0, 0, 0 | 0xffff] | [0, 0, 0, 0, 0xffff, 0] | [0x64, 0xff9b, 0, 0, 0, 0] => vec![v4(g, h)],
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => Vec::new(),
         // NAT64 of a network's own, in which the address may stand at either place.
-        [0x64, 0xff9b, 1, ..] => vec![v4(g, h), v4(d, (e << 8) | (f >> 8))],
+        [0x64, 0xff9b, 1, high, middle, low, ..] => vec![last, v4(high, (middle << 8) | (low >> 8))],
         // 6to4.
-        [0x2002, ..] => vec![v4(b, c)],
+        [0x2002, high, low, ..] => vec![v4(high, low)],
         // Teredo, whose client's address is inverted.
-        [0x2001, 0, ..] => vec![v4(c, d), v4(!g, !h)],
-        // ISATAP.
-        [_, _, _, _, 0 | 0x200, 0x5efe] => vec![v4(g, h)],
+        [0x2001, 0, high, low, ..] => vec![v4(high, low), Ipv4Addr::from(!u32::from(last))],
+        // IPv4-compatible, IPv4-mapped, IPv4-translated, NAT64, ISATAP.
+        [0, 0, 0, 0, 0, 0 | 0xffff, ..]
+        | [0, 0, 0, 0, 0xffff, 0, ..]
+        | [0x64, 0xff9b, 0, 0, 0, 0, ..]
+        | [_, _, _, _, 0 | 0x200, 0x5efe, ..] => vec![last],
         _ => Vec::new(),
     }
 }

@@ -21,14 +21,14 @@ use tower::Service;
 /// Gives each connection a turn, and takes no further one while there are none left.
 pub(super) struct Turns<M> {
     make: M,
-    turns: PollSemaphore,
+    free: PollSemaphore,
     next: Option<OwnedSemaphorePermit>,
 }
 
 impl<M> Turns<M> {
     pub(super) fn new(make: M, connections: usize) -> Self {
         let turns = Arc::new(Semaphore::new(connections.clamp(1, Semaphore::MAX_PERMITS)));
-        Self { make, turns: PollSemaphore::new(turns), next: None }
+        Self { make, free: PollSemaphore::new(turns), next: None }
     }
 }
 
@@ -47,7 +47,7 @@ where
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         if self.next.is_none() {
-            self.next = ready!(self.turns.poll_acquire(context));
+            self.next = ready!(self.free.poll_acquire(context));
         }
         self.make.poll_ready(context)
     }
