@@ -44,7 +44,7 @@ fn relations(entity: &Value, kind: &str) -> Vec<String> {
 
 /// Waits until the demo is there and tied together, and returns all of it.
 async fn ingested(portal: &Portal) -> Vec<Value> {
-    eventually(std::time::Duration::from_secs(120), "Backstage shows the demo", async || {
+    eventually(std::time::Duration::from_mins(2), "Backstage shows the demo", async || {
         let entities = portal.backstage.entities().await?;
         let counts: BTreeMap<&str, usize> =
             ["Resource", "Component", "API"].map(|kind| (kind, of_kind(&entities, kind).len())).into();

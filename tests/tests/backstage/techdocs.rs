@@ -7,7 +7,7 @@ use testkit::eventually;
 
 use crate::portal::Portal;
 
-const SOON: std::time::Duration = std::time::Duration::from_secs(120);
+const SOON: std::time::Duration = std::time::Duration::from_mins(2);
 
 /// What authors of cards use: front matter, a table, code, HTML, and letters of other scripts.
 const CARD: &str = "---\nlicense: apache-2.0\ntags: [text-generation]\n---\n\

@@ -22,7 +22,7 @@ use crate::{support, worlds};
 const WORLDS: usize = 100;
 const AT_LEAST: usize = 100;
 /// Backstage takes its time for each of them.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(300);
+const PATIENCE: std::time::Duration = std::time::Duration::from_mins(5);
 
 /// Entries of many worlds, always the same ones. Those whose names an earlier world has taken are left out: within one
 /// world it is the projection that tells them apart.
