@@ -21,7 +21,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const SOON: Duration = Duration::from_millis(200);
 
 fn patient() -> Limits {
-    let long = Duration::from_secs(600);
+    let long = Duration::from_mins(10);
     Limits { request_timeout: long, head_timeout: long, write_timeout: long, ..Limits::default() }
 }
 
