@@ -16,3 +16,21 @@ pub mod registry;
 pub mod wait;
 
 pub use wait::{Observation, eventually, free_port};
+
+/// Bytes that no compression makes shorter, the same each time.
+pub fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    std::iter::repeat_with(next).flatten().take(length).collect()
+}
+
+/// A text that hardly gets shorter: five bits of noise a letter.
+pub fn noisy_text(length: usize) -> String {
+    const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz012345";
+    noise(length).into_iter().map(|byte| char::from(LETTERS[usize::from(byte >> 3)])).collect()
+}

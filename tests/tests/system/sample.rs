@@ -124,25 +124,13 @@ async fn model_cards_are_served_follow_the_catalog_and_outlive_restarts(
     .await;
 }
 
-/// A text that hardly gets shorter.
-fn incompressible(length: usize) -> String {
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let letter = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        char::from(b"abcdefghijklmnopqrstuvwxyz012345"[usize::try_from(state >> 59).unwrap()])
-    };
-    std::iter::repeat_with(letter).take(length).collect()
-}
-
 /// One entry that does not fit keeps no other from being served, and the log names it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_too_large_for_the_config_map_is_left_out_alone() {
     let sources = Sources::with_cluster().await;
     sources.register_many("model", 5);
     let huge = sources.register("huge", "v1");
-    sources.describe(&huge, &incompressible(2_000_000));
+    sources.describe(&huge, &testkit::noisy_text(2_000_000));
     let bridge = Bridge::new(ModelCatalogJson, InConfigMap, &sources).started();
     let mut expected = sources.truth(ModelCatalogJson);
     expected.retain(|uri, _| !uri.contains("huge"));

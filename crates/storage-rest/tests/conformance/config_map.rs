@@ -13,18 +13,6 @@ use crate::suite::{entry, key, location};
 /// What a Go bridge is to read, whatever comes.
 const FOR_GO: Layout = Layout { go_compatible: GoCompatible::Always, shard_bytes: 256 << 10 };
 
-/// Bytes that no compression makes shorter.
-pub(crate) fn noise(size: usize) -> Vec<u8> {
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    std::iter::repeat_with(&mut next).flatten().take(size).collect()
-}
-
 const GO_WRITTEN: [(&str, &str); 2] = [
     (
         include_str!("../fixtures/go-bridge/CatalogInfoYamlFormat/configmap.json"),
@@ -171,7 +159,7 @@ async fn what_fails_in_a_shared_write_fails_alone() {
     let bed = ConfigMapBed::new().await;
     let store = bed.store().await;
     edit(&bed, |object| object["binaryData"] = json!({ "broken_entry": "AAEC" }));
-    let big = StoredEntry { body: noise(2 << 20), ..entry("") };
+    let big = StoredEntry { body: testkit::noise(2 << 20), ..entry("") };
     let (broken, a, b, a_1, b_1, c_1) =
         (key("broken_entry"), entry("a"), entry("b"), key("a_1"), key("b_1"), key("c_1"));
     let (first, refused, located, second) = tokio::join!(

@@ -10,7 +10,6 @@ use storage_rest::store::{Outcome, Store, StoreError, StoredEntry};
 use testkit::kube::Fault;
 
 use crate::beds::{ConfigMapBed, NAMESPACE, QUICK};
-use crate::config_map::noise;
 use crate::small_config_maps::{SMALL, SmallBed, document, homes, is_write, kept, sized, value};
 use crate::suite::{entry, key, location};
 
@@ -18,7 +17,7 @@ use crate::suite::{entry, key, location};
 async fn a_go_bridge_finds_everything_while_it_fits_and_what_does_not_is_compressed() {
     let bed = ConfigMapBed::new().await;
     let store = bed.store().await;
-    let plain = |number: usize| StoredEntry { body: noise(100 << 10), ..document(number) };
+    let plain = |number: usize| StoredEntry { body: testkit::noise(100 << 10), ..document(number) };
     for number in 0..4 {
         store.upsert(&key(&format!("big_{number}")), plain(number)).await.unwrap();
     }

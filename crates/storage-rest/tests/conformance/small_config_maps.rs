@@ -12,7 +12,6 @@ use storage_rest::store::{Store, StoredEntry};
 use testkit::kube::RecordedRequest;
 
 use crate::beds::{Bed, ConfigMapBed, NAMESPACE};
-use crate::config_map::noise;
 use crate::suite::entry;
 
 /// So small that every second entry opens a further ConfigMap.
@@ -55,7 +54,7 @@ pub(crate) fn document(number: usize) -> StoredEntry {
 /// An entry whose content takes so much, however it is written.
 pub(crate) fn sized(bytes: usize, seed: &str) -> StoredEntry {
     let mut body = seed.as_bytes().to_vec();
-    body.extend(noise(bytes));
+    body.extend(testkit::noise(bytes));
     StoredEntry { body, ..entry("") }
 }
 

@@ -82,7 +82,7 @@ async fn what_the_store_can_not_do_is_answered_by_what_it_is() {
     let outage = cluster.api.fail_while(is_patch, Fault::Status(500));
     assert_eq!(upsert("one").await.0, StatusCode::SERVICE_UNAVAILABLE);
     drop(outage);
-    let (status, body) = upsert(&"x".repeat(1 << 20)).await;
+    let (status, body) = upsert(&testkit::noisy_text(2 << 20)).await;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
     assert!(body.contains("a_1"), "{body}");
     assert_eq!(upsert("one").await.0, StatusCode::CREATED);
