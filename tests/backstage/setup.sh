@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Backstage that tests run against: from the npm registry, and mkdocs for its TechDocs from PyPI. Does nothing
-# when all is there already. Where Node or Python is missing it says so and leaves it at that: the tests are skipped then.
+# when all is there already. Where Node or Python is missing, or something can't be had or built, it says so and leaves it at
+# that: the tests are skipped then.
 #
 #   REQUIRE_BACKSTAGE=1   to leave anything out is an error
 #   SKIP_BACKSTAGE=1      install nothing
@@ -43,14 +44,18 @@ install_node() {
     wanted="$(cat package.json package-lock.json | sha256sum | cut -d' ' -f1) $(node --version)"
     if is_current node_modules/.installed "$wanted"; then return; fi
     echo "installing Backstage for the tests (tests/backstage); this takes a minute or two" >&2
-    # Only the database driver is compiled: nothing else that packages want to run at installation is needed.
-    if [ -d /usr/include/node ]; then
-        export npm_config_nodedir=/usr npm_config_build_from_source=true
+    # Only the database driver is compiled: nothing else that packages want to run at installation is needed. Headers that
+    # came with this Node need not be fetched.
+    local prefix
+    prefix=$(dirname "$(dirname "$(readlink -f "$(command -v node)")")")
+    if [ -d "$prefix/include/node" ]; then
+        export npm_config_nodedir="$prefix" npm_config_build_from_source=true
     fi
     if ! npm ci --ignore-scripts --no-progress --loglevel=error || ! npm rebuild --loglevel=error better-sqlite3 ||
         ! node -e 'new (require("better-sqlite3"))(":memory:").close()'; then
-        echo "Backstage cannot be installed for the tests: see above; SKIP_BACKSTAGE=1 goes on without it" >&2
-        exit 1
+        rm -f node_modules/.installed
+        leave_out "the bridge against a real Backstage: npm could not install it (its messages are further above)"
+        return
     fi
     printf '%s' "$wanted" > node_modules/.installed
 }
@@ -65,8 +70,9 @@ install_mkdocs() {
     if is_current .venv/.installed "$wanted"; then return; fi
     echo "installing mkdocs for the tests (tests/backstage)" >&2
     if ! python3 -m venv --clear .venv || ! .venv/bin/pip install --quiet --disable-pip-version-check -r requirements.txt; then
-        echo "mkdocs cannot be installed for the tests: see above; SKIP_BACKSTAGE=1 goes on without it" >&2
-        exit 1
+        rm -f .venv/.installed
+        leave_out "TechDocs of model cards: pip could not install mkdocs (its messages are further above)"
+        return
     fi
     printf '%s' "$wanted" > .venv/.installed
 }

@@ -2,7 +2,7 @@
 # Sees to it that the tests find the programs of a PostgreSQL server; the tests themselves start one (testkit::postgres).
 #   postgresql.sh           installs Debian's package where they are missing, and it may
 #   postgresql.sh --report  says loudly that tests were skipped, where they are missing
-# With REQUIRE_POSTGRES=1 it is an error that they are missing.
+# With REQUIRE_POSTGRES=1 it is an error that they are missing; with SKIP_POSTGRES_INSTALL=1 nothing is installed.
 set -euo pipefail
 
 present() {
@@ -18,6 +18,7 @@ present() {
 }
 
 install_package() {
+    [ "${SKIP_POSTGRES_INSTALL:-0}" = 0 ] || return 1
     [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null || return 1
     echo "installing PostgreSQL for the tests" >&2
     export DEBIAN_FRONTEND=noninteractive
@@ -26,7 +27,9 @@ install_package() {
     mkdir -p "$(dirname "$no_cluster")"
     echo 'create_main_cluster = false' > "$no_cluster"
     local status=0
-    { apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql; } > /dev/null || status=$?
+    local patient='-o DPkg::Lock::Timeout=120 -o Acquire::http::Timeout=30'
+    # shellcheck disable=SC2086 # several words on purpose
+    { apt-get $patient update -qq && apt-get $patient install -y -qq --no-install-recommends postgresql; } > /dev/null || status=$?
     rm -f "$no_cluster"
     return "$status"
 }

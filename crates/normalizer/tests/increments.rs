@@ -14,7 +14,7 @@ use serde_json::json;
 use service::http_client::{TlsSettings, client};
 use testkit::registry::{Fault, Matcher, ScriptedRegistry};
 
-/// The bound of issue 3 on an unchanged poll, whatever the registry's size.
+/// The requests of an unchanged poll at most, whatever the registry's size.
 const UNCHANGED: usize = 5;
 
 /// Something that is done to a registry.

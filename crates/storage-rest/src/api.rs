@@ -1,4 +1,4 @@
-//! The four routes, as the Go bridge's storage has them. What is ours is additive: `details=true` at `/list`, a key set as
+//! The routes of the Go bridge's storage. What is ours is additive: `POST /settle`, `details=true` at `/list`, a key set as
 //! a JSON body, and many entries at once by `POST /fetch`.
 
 mod fetch_many;
