@@ -227,7 +227,7 @@ impl Service {
         let (store, held, settled) = (Arc::clone(store), Arc::clone(&self.held), self.api.settled.clone());
         let (metrics, pace, shutdown) = (self.api.metrics.clone(), self.pace, shutdown.clone());
         AbortOnDropHandle::new(tokio::spawn(async move {
-            let Some(found) = shutdown.unless(import.backstage.client(pace)).await else { return };
+            let Some(found) = shutdown.unless(import.backstage.awaited_client(pace)).await else { return };
             let Some(client) = found else {
                 tracing::warn!("PUSH_TO_RHDH is on, and nothing is registered in Backstage");
                 return;

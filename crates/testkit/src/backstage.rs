@@ -68,6 +68,7 @@ struct PlannedFault {
 struct Inner {
     locations: Vec<RegisteredLocation>,
     hidden: BTreeSet<String>,
+    refused: BTreeSet<String>,
     entities: Vec<Value>,
     refreshed: Vec<String>,
     requests: Vec<ReceivedRequest>,
@@ -157,6 +158,11 @@ impl ScriptedBackstage {
     /// Keeps the location of this id out of lists, as for a reader who may not see it.
     pub fn hide_location(&self, id: &str) {
         self.lock().hidden.insert(id.to_owned());
+    }
+
+    /// From now on it answers 400 to whoever registers this target.
+    pub fn refuse_target(&self, target: &str) {
+        self.lock().refused.insert(target.to_owned());
     }
 
     /// Loses all locations, as a Backstage whose database was reset.

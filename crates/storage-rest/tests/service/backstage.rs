@@ -95,6 +95,25 @@ async fn a_creation_whose_answer_was_lost_is_adopted() {
 }
 
 #[tokio::test]
+async fn entries_that_are_refused_one_by_one_hold_up_no_others() {
+    let scene = Scene::new().await;
+    scene.backstage.add_location("url", &target("stale_1"));
+    // More than what is under way at once when a pass would be given up.
+    let refused: Vec<String> = (10..50).map(|number| format!("a{number}_1")).collect();
+    for name in &refused {
+        scene.backstage.refuse_target(&target(name));
+    }
+    let storage = scene.storage(&[]).await;
+    for name in &refused {
+        storage.upsert(name, "one").await;
+    }
+    storage.upsert("z_1", "one").await;
+    let names: Vec<&str> = refused.iter().map(String::as_str).chain(["z_1"]).collect();
+    storage.keep_only(&names).await;
+    scene.backstage_has(&["z_1"]).await;
+}
+
+#[tokio::test]
 async fn a_conflict_is_adopted() {
     let scene = Scene::new().await;
     let storage = scene.storage(&[]).await;

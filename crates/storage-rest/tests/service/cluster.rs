@@ -24,6 +24,15 @@ impl Cluster {
         Self { api, _directory: directory, kubeconfig }
     }
 
+    fn add_route(&self, name: &str, label: &str, host: &str) {
+        self.api.apply(json!({
+            "apiVersion": "route.openshift.io/v1", "kind": "Route",
+            "metadata": {"name": name, "namespace": "rhdh", "labels": {"app.kubernetes.io/name": label}},
+            "spec": {"host": host, "to": {"kind": "Service", "name": name}},
+            "status": {"ingress": [{"host": host}]},
+        }));
+    }
+
     async fn storage(&self, location: &ScriptedLocation, args: &[&str]) -> Storage {
         let cluster =
             ["--kubeconfig", &self.kubeconfig, "--namespace", "rhdh", "--location-url", location.url.as_str()];
@@ -93,22 +102,31 @@ async fn what_the_store_can_not_do_is_answered_by_what_it_is() {
 async fn backstage_is_found_by_its_route() {
     let cluster = Cluster::new().await;
     let (location, backstage) = (ScriptedLocation::start().await, ScriptedBackstage::start().await);
-    let route = |name: &str, label: &str, host: &str| {
-        cluster.api.apply(json!({
-            "apiVersion": "route.openshift.io/v1", "kind": "Route",
-            "metadata": {"name": name, "namespace": "rhdh", "labels": {"app.kubernetes.io/name": label}},
-            "spec": {"host": host, "to": {"kind": "Service", "name": name}},
-            "status": {"ingress": [{"host": host}]},
-        }));
-    };
-    route("another", "registry", "127.0.0.1:9");
-    route("backstage-developer-hub", "my-backstage", backstage.url().authority());
+    cluster.add_route("another", "registry", "127.0.0.1:9");
+    cluster.add_route("backstage-developer-hub", "my-backstage", backstage.url().authority());
     let push = ["--push-to-rhdh", "--pod-namespace", "rhdh", "--bridge-url", "http://bridge:9090"];
     let storage = cluster.storage(&location, &push).await;
     becomes_ready(&storage).await;
     storage.upsert("a_1", "one").await;
     eventually(DEADLINE, "the entry is registered", async || backstage.targets().len() == 1).await;
     assert_eq!(backstage.targets(), ["http://bridge:9090/a/1/catalog-info.yaml"]);
+}
+
+#[tokio::test]
+async fn a_route_that_is_made_later_is_waited_for() {
+    let cluster = Cluster::new().await;
+    let (location, backstage) = (ScriptedLocation::start().await, ScriptedBackstage::start().await);
+    let push = ["--push-to-rhdh", "--pod-namespace", "rhdh", "--bridge-url", "http://bridge:9090"];
+    let storage = cluster.storage(&location, &push).await;
+    becomes_ready(&storage).await;
+    storage.upsert("a_1", "one").await;
+    location.holds(&[("a_1", "one")]).await;
+    eventually(DEADLINE, "a Route was looked for", async || {
+        cluster.api.requests().iter().any(|request| request.path.ends_with("/routes"))
+    })
+    .await;
+    cluster.add_route("backstage-developer-hub", "my-backstage", backstage.url().authority());
+    eventually(DEADLINE, "the entry is registered", async || backstage.targets().len() == 1).await;
 }
 
 #[tokio::test]

@@ -76,6 +76,9 @@ impl Inner {
         if kind == BRIDGE_LOCATION_TYPE && !self.knows_bridge_type {
             return failure(StatusCode::BAD_REQUEST, "InputError", "Registered locations must be of type 'url'");
         }
+        if self.refused.contains(target) {
+            return failure(StatusCode::BAD_REQUEST, "InputError", "The target is refused");
+        }
         if self.locations.iter().any(|item| item.kind == kind && item.target == target) {
             let message = format!("Location {kind}:{target} already exists");
             return failure(StatusCode::CONFLICT, "ConflictError", &message);

@@ -10,6 +10,8 @@ use url::Url;
 use crate::deliver::Pace;
 use crate::settings::BackstageAccess;
 
+const NO_ROUTE: &str = "BKSTG_URL is unset, and no Route's label app.kubernetes.io/name contains `backstage`";
+
 /// A Backstage that is given, or to be found in the cluster.
 #[derive(Clone)]
 pub struct Backstage {
@@ -30,6 +32,15 @@ enum Place {
     Nowhere,
 }
 
+/// What it means that there is no Route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    /// There is no Backstage.
+    Final,
+    /// Backstage is not installed yet.
+    Awaited,
+}
+
 impl Backstage {
     /// The Backstage of these settings. The cluster is asked where no URL is given.
     pub fn new(access: &BackstageAccess, settings: &ClusterSettings, cluster: Option<Cluster>) -> anyhow::Result<Self> {
@@ -48,9 +59,18 @@ impl Backstage {
     /// A client of it; `None`, after a warning, where there is none to talk to. A cluster that can't be reached is waited
     /// for.
     pub async fn client(&self, pace: Pace) -> Option<CatalogClient> {
+        self.found(pace, Missing::Final).await
+    }
+
+    /// The same, and a Route that is not there yet is waited for, too.
+    pub async fn awaited_client(&self, pace: Pace) -> Option<CatalogClient> {
+        self.found(pace, Missing::Awaited).await
+    }
+
+    async fn found(&self, pace: Pace, missing: Missing) -> Option<CatalogClient> {
         let url = match &self.place {
             Place::Given(url) => url.clone(),
-            Place::Route { cluster, namespace } => find_route(cluster, namespace, pace).await?,
+            Place::Route { cluster, namespace } => find_route(cluster, namespace, pace, missing).await?,
             Place::Nowhere => {
                 tracing::warn!("BKSTG_URL is unset, and there is no cluster to find Backstage in");
                 return None;
@@ -71,8 +91,8 @@ impl Backstage {
     }
 }
 
-async fn find_route(cluster: &Cluster, namespace: &str, pace: Pace) -> Option<Url> {
-    let mut failures = 0;
+async fn find_route(cluster: &Cluster, namespace: &str, pace: Pace, missing: Missing) -> Option<Url> {
+    let (mut failures, mut said) = (0, String::new());
     loop {
         let found = cluster::find_backstage_route(&cluster.client, namespace).await;
         let problem = match found {
@@ -80,18 +100,21 @@ async fn find_route(cluster: &Cluster, namespace: &str, pace: Pace) -> Option<Ur
                 Ok(url) => return Some(url),
                 Err(reason) => format!("the Route {} {reason}", route.name),
             },
-            Ok(None) => {
-                tracing::warn!(
-                    namespace,
-                    "BKSTG_URL is unset, and no Route's label app.kubernetes.io/name contains `backstage`"
-                );
+            Ok(None) if missing == Missing::Final => {
+                tracing::warn!(namespace, "{NO_ROUTE}");
                 return None;
             }
+            Ok(None) => NO_ROUTE.to_owned(),
             Err(error) => error.to_string(),
         };
         failures += 1;
         let wait = pace.wait(failures);
-        tracing::warn!(problem, retry_in = ?wait, "Backstage is not found yet");
+        if said == problem {
+            tracing::debug!(namespace, problem, retry_in = ?wait, "Backstage is not found yet");
+        } else {
+            tracing::warn!(namespace, problem, retry_in = ?wait, "Backstage is not found yet; it is looked for until it is");
+        }
+        said = problem;
         tokio::time::sleep(wait).await;
     }
 }

@@ -14,7 +14,7 @@ use super::{ImportError, Importing, Pass};
 use crate::metrics::{Delivery, Target};
 use crate::store::{ImportedLocation, IndexEntry};
 
-/// After so many failures in a row the rest of a pass would only fail, too.
+/// After so many failures in a row that are not one entry's own the rest of a pass would only fail, too.
 const HOPELESS: usize = 16;
 
 /// What came of the steps of a pass.
@@ -41,6 +41,7 @@ impl Hope {
     fn note<T>(&self, result: &Result<T, ImportError>) {
         match result {
             Ok(_) => self.failures.store(0, Ordering::Relaxed),
+            Err(error) if error.concerns_one() => {}
             Err(error) => {
                 let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
                 if failures >= HOPELESS || error.concerns_all() {
@@ -57,6 +58,19 @@ impl ImportError {
         matches!(self, Self::LocationType { .. } | Self::Backstage(BackstageError::Unauthorized { .. }))
     }
 
+    /// Whether Backstage is well and refuses just this, however often it is asked.
+    fn concerns_one(&self) -> bool {
+        match self {
+            Self::Backstage(error) => {
+                !error.is_retryable()
+                    && error.status().is_some_and(|status| status.is_client_error())
+                    && !self.concerns_all()
+            }
+            Self::Hidden { .. } => true,
+            Self::LocationType { .. } | Self::Store(_) | Self::Incomplete { .. } => false,
+        }
+    }
+
     fn outcome(&self) -> Option<Delivery> {
         match self {
             Self::Backstage(error) if error.is_retryable() => Some(Delivery::Failed),
@@ -70,17 +84,19 @@ impl ImportError {
 impl Importing {
     pub(super) async fn import(&mut self) -> Result<Pass, ImportError> {
         // Only a store and a location that were really read say what there is, and what there is not.
-        let index = self.given.store.index().await?;
         let Some(held) = self.given.held.confirmed() else { return Ok(Pass::TooEarly) };
         self.memory.retain(&held);
-        let locations = match self.given.client.locations().await {
+        // The index is read last: what another process registers meanwhile is in it, or not among the locations yet.
+        let listed = self.given.client.locations().await;
+        let absence = if self.given.settled.is_settled() { Absence::Proven } else { Absence::Unproven };
+        let index = self.given.store.index().await?;
+        let locations = match listed {
             Ok(locations) => locations,
             Err(error) => {
                 self.given.metrics.undelivered(Target::Backstage, self.unannounced(&index, &held));
                 return Err(self.counted(error.into()));
             }
         };
-        let absence = if self.given.settled.is_settled() { Absence::Proven } else { Absence::Unproven };
         let found = Found { index: &index, held: &held, remembered: self.memory.known(), locations };
         let steps = self.registered.plan(found, absence);
         let taken = self.take_all(steps).await;
@@ -171,9 +187,7 @@ impl Importing {
                 let Some(location) = found else { return Err(ImportError::Hidden { target: wanted.target }) };
                 self.adopt(wanted, location.id).await
             }
-            Err(source) if source.status() == Some(StatusCode::BAD_REQUEST) => {
-                Err(ImportError::LocationType { kind: kind.clone(), source })
-            }
+            Err(source) if refuses_type(&source) => Err(ImportError::LocationType { kind: kind.clone(), source }),
             Err(error) => Err(error.into()),
         }
     }
@@ -242,6 +256,13 @@ impl Importing {
     }
 }
 
+/// A 400 is about the type only where Backstage says so ("Registered locations must be of type 'url'", or "of an allowed
+/// type"); else it is about the target.
+fn refuses_type(error: &BackstageError) -> bool {
+    let BackstageError::Status { status: StatusCode::BAD_REQUEST, message, .. } = error else { return false };
+    message.contains("must be of") && message.contains("type")
+}
+
 /// What concerns all is said before what concerns one.
 fn verdict(mut failed: Vec<ImportError>) -> Result<(), ImportError> {
     if let Some(index) = failed.iter().position(ImportError::concerns_all) {
@@ -268,16 +289,44 @@ mod tests {
         BackstageError::Unauthorized { request, status: StatusCode::UNAUTHORIZED, message }.into()
     }
 
+    fn answered(status: StatusCode, message: &str) -> BackstageError {
+        BackstageError::Status { request: "POST /locations".to_owned(), status, message: message.to_owned() }
+    }
+
+    fn unwell() -> ImportError {
+        answered(StatusCode::SERVICE_UNAVAILABLE, "").into()
+    }
+
+    #[test]
+    fn what_is_refused_one_by_one_ends_no_pass() {
+        let hope = Hope::default();
+        for _ in 0..HOPELESS * 2 {
+            hope.note::<()>(&Err(hidden()));
+            hope.note::<()>(&Err(answered(StatusCode::BAD_REQUEST, "no such type of target").into()));
+        }
+        assert!(!hope.is_lost());
+    }
+
+    #[test]
+    fn only_a_400_that_names_the_type_is_about_the_type() {
+        for message in ["Registered locations must be of type 'url'", "Registered locations must be of an allowed type"]
+        {
+            assert!(refuses_type(&answered(StatusCode::BAD_REQUEST, message)), "{message}");
+        }
+        assert!(!refuses_type(&answered(StatusCode::BAD_REQUEST, "Unable to read the target")));
+        assert!(!refuses_type(&answered(StatusCode::CONFLICT, "must be of type 'url'")));
+    }
+
     #[test]
     fn a_pass_goes_on_while_some_requests_succeed() {
         let hope = Hope::default();
         for _ in 0..HOPELESS * 2 {
-            hope.note::<()>(&Err(hidden()));
+            hope.note::<()>(&Err(unwell()));
             hope.note(&Ok(()));
         }
         assert!(!hope.is_lost());
         for _ in 0..HOPELESS {
-            hope.note::<()>(&Err(hidden()));
+            hope.note::<()>(&Err(unwell()));
         }
         assert!(hope.is_lost());
     }
