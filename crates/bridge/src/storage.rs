@@ -102,8 +102,17 @@ impl Change {
         if self.dry_run { Mode::DryRun } else { Mode::Write }
     }
 
-    fn others(self) -> Others {
-        if self.replace { Others::Remove } else { Others::Keep }
+    /// What is not among the entries is only known to be gone when they are the `whole` of what there should be.
+    fn others(self, whole: bool) -> anyhow::Result<Others> {
+        match (self.replace, whole) {
+            (false, _) => Ok(Others::Keep),
+            (true, true) => Ok(Others::Remove),
+            (true, false) => bail!(
+                "--replace would remove what may only not have come yet: the storage that these entries are of was still \
+                 being filled for the first time. No entry was changed; take them again when it is filled, or leave out \
+                 --replace"
+            ),
+        }
     }
 }
 
@@ -151,18 +160,32 @@ pub(crate) async fn run(command: StorageCommand) -> anyhow::Result<()> {
 
 impl Kept {
     /// Opens it to read; there must be something.
-    async fn existing(&self) -> anyhow::Result<Arc<dyn Store>> {
-        Ok(Backend::choose_existing(&self.storage, &self.cluster).await?.open().await?)
+    async fn existing(&self) -> anyhow::Result<Opened> {
+        Opened::of(&Backend::choose_existing(&self.storage, &self.cluster).await?).await
     }
 
     /// Opens it to write.
-    async fn writable(&self) -> anyhow::Result<Arc<dyn Store>> {
-        Ok(Backend::choose(&self.storage, &self.cluster).await?.open().await?)
+    async fn writable(&self) -> anyhow::Result<Opened> {
+        Opened::of(&Backend::choose(&self.storage, &self.cluster).await?).await
+    }
+}
+
+/// A storage in use.
+struct Opened {
+    store: Arc<dyn Store>,
+    /// As the back end tells it, which knows the cluster, and as the store does, which knows the branch.
+    identity: [String; 2],
+}
+
+impl Opened {
+    async fn of(backend: &Backend) -> anyhow::Result<Self> {
+        let store = backend.open().await?;
+        Ok(Self { identity: [backend.describe(), store.describe()], store })
     }
 }
 
 async fn export(args: ExportArgs) -> anyhow::Result<()> {
-    let store = args.from.existing().await?;
+    let store = args.from.existing().await?.store;
     let count = if args.file == Path::new("-") {
         write_all(&*store, BufWriter::new(io::stdout().lock())).await?.0
     } else {
@@ -204,13 +227,14 @@ async fn import(args: ImportArgs) -> anyhow::Result<()> {
         ExportFile::new(file, args.file.display().to_string())
     };
     let contents = file.check()?;
-    let store = args.to.writable().await?;
+    let others = args.change.others(contents.whole)?;
+    let store = args.to.writable().await?.store;
     let mut writing = Writing::begin(&*store, args.change.mode(), contents.whole, contents.entries).await?;
     let mut entries = file.entries()?;
     while let Some(some) = entries.next()? {
         writing.put(some).await?;
     }
-    let counts = writing.end(args.change.others()).await?;
+    let counts = writing.end(others).await?;
     println!("{counts} in {}", store.describe());
     store.close().await;
     Ok(())
@@ -219,15 +243,17 @@ async fn import(args: ImportArgs) -> anyhow::Result<()> {
 async fn copy(args: CopyArgs) -> anyhow::Result<()> {
     let from = args.sides.from.existing().await.context("the storage to copy from")?;
     let to = args.sides.to.writable().await.context("the storage to copy to")?;
-    if from.describe() == to.describe() {
-        bail!("both sides are {}", from.describe());
+    if from.identity == to.identity {
+        bail!("both sides are {}", from.store.describe());
     }
+    let (from, to) = (from.store, to.store);
     let mut source = StoreSource::of(&*from).await?;
+    let others = args.change.others(source.is_whole())?;
     let mut writing = Writing::begin(&*to, args.change.mode(), source.is_whole(), source.len()).await?;
     while let Some(some) = source.next().await? {
         writing.put(some).await?;
     }
-    let counts = writing.end(args.change.others()).await?;
+    let counts = writing.end(others).await?;
     println!("{counts} in {}", to.describe());
     from.close().await;
     to.close().await;

@@ -198,3 +198,38 @@ async fn a_copy_says_what_is_wrong_with_which_side_and_shows_no_password() {
     let said = refused(&to, &settings).await;
     assert!(said.contains("to copy to") && said.contains("models on 127.0.0.1") && !said.contains("planted"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn namespaces_of_one_name_in_two_clusters_are_two_sides() {
+    let [one, other] = [StorageKind::ConfigMap; 2].map(EmptyStorage::of);
+    let (one, other) = (one.await.unwrap(), other.await.unwrap());
+    let directory = TempDir::new().unwrap();
+    storage(&["import", &file(&directory, "one.jsonl", &export_of([line(0)]))], one.settings()).await;
+    let said = storage(&["copy"], &both(&one, &other)).await;
+    assert!(said.contains("1 created"), "{said}");
+    let said = refused(&["copy"], &both(&one, &one)).await;
+    assert!(said.contains("both sides are"), "{said}");
+}
+
+/// What a storage lacks that is still being filled may just not have come yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_removed_for_entries_that_are_not_the_whole() {
+    let [kept, half] = [StorageKind::Sqlite; 2].map(EmptyStorage::of);
+    let (kept, half) = (kept.await.unwrap(), half.await.unwrap());
+    let directory = TempDir::new().unwrap();
+    storage(&["import", &file(&directory, "all.jsonl", &export_of((0..3).map(line)))], kept.settings()).await;
+    let before = exported(&kept, directory.path().join("before.jsonl")).await;
+    let not_whole = export_of([line(0), line(7)]).replace(r#""whole":true"#, r#""whole":false"#);
+    let not_whole = file(&directory, "half.jsonl", &not_whole);
+    storage(&["import", &not_whole], half.settings()).await;
+
+    for change in [["--replace", "--dry-run"].as_slice(), &["--replace"]] {
+        let said = refused(&[&["import", &not_whole], change].concat(), kept.settings()).await;
+        assert!(said.contains("--replace") && said.contains("still being filled"), "{said}");
+        let said = refused(&[&["copy"], change].concat(), &both(&half, &kept)).await;
+        assert!(said.contains("--replace") && said.contains("still being filled"), "{said}");
+    }
+    assert_eq!(exported(&kept, directory.path().join("after.jsonl")).await, before);
+    let said = storage(&["copy"], &both(&half, &kept)).await;
+    assert!(said.contains("1 created, 0 updated, 0 removed, 1 unchanged"), "{said}");
+}

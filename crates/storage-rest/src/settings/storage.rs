@@ -41,7 +41,7 @@ pub struct StorageSettings {
     )]
     pub database_url: Option<SecretString>,
 
-    /// A file with the URL, in place of DATABASE_URL; what it says is used for new connections as soon as it changes
+    /// A file with the URL, in place of DATABASE_URL; it is looked at every 10 s, and new connections use what it says
     #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE", help_heading = "Storage")]
     pub database_url_file: Option<PathBuf>,
 

@@ -98,7 +98,8 @@ impl Backend {
         Ok(Self::Sqlite(Arc::new(SqlStore::sqlite(path).await?)))
     }
 
-    fn describe(&self) -> String {
+    /// Which it is, for messages, with the cluster that it is in.
+    pub fn describe(&self) -> String {
         match self {
             Self::ConfigMap(cluster, _) => {
                 format!("ConfigMaps in namespace {} of {}", cluster.namespace, cluster.description)
