@@ -4,20 +4,25 @@ mod leftovers;
 mod report;
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use backstage_client::{BackstageError, CatalogClient};
-use bridge_api::LocationClient;
-use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+use bridge_api::{ClientError, LocationClient};
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, ArgGroup, Args, Subcommand, ValueEnum};
 use cluster::ClusterSettings;
 use futures::{StreamExt as _, stream};
+use service::auth::BridgeTokenSettings;
 use service::http_client::{self, TlsSettings};
+use service::secret::source_of;
 use service::settings::http_url;
 use service::telemetry;
 use storage_rest::deliver::Pace;
 use storage_rest::deliver::backstage::{Backstage, BridgeUrl};
 use storage_rest::settings::BackstageAccess;
+use tokio::net::TcpStream;
 use url::Url;
 
 use self::leftovers::{Catalog, Leftover, Removal, Scope};
@@ -25,6 +30,8 @@ use self::report::{Outcome, Report};
 
 /// How long Backstage's Route may take to be found.
 const SEARCH: Duration = Duration::from_secs(30);
+/// How long it may take to connect to a bridge.
+const CONNECT: Duration = Duration::from_secs(5);
 /// How many requests to Backstage are under way at once.
 const CONCURRENCY: usize = 4;
 /// The kinds of entities that bridges make, and that Backstage makes for their locations.
@@ -71,6 +78,21 @@ pub(crate) struct CleanupArgs {
     /// How to print what was found
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
+
+    #[command(flatten)]
+    token: BridgeTokenSettings,
+
+    /// A PEM file with certificates to trust in the bridges', besides the system's
+    #[arg(long, env = "LOCATION_CA", value_name = "FILE")]
+    location_ca: Option<PathBuf>,
+
+    /// Take any certificate of the bridges: anyone on the way can read the token
+    #[arg(
+        long, env = "LOCATION_INSECURE_SKIP_TLS_VERIFY", value_name = "BOOL", default_value_t = false, num_args = 0..=1,
+        require_equals = true, default_missing_value = "true", action = ArgAction::Set,
+        value_parser = BoolishValueParser::new()
+    )]
+    location_insecure_skip_tls_verify: bool,
 
     #[command(flatten)]
     access: BackstageAccess,
@@ -140,17 +162,24 @@ impl CleanupArgs {
     async fn scope(&self) -> anyhow::Result<(Scope, Vec<String>)> {
         let mut scope = Scope { bridges: Vec::new(), served: BTreeSet::new(), bridge_type: self.bridge_type };
         let mut silent = Vec::new();
-        let http = http_client::client(&TlsSettings::default(), "location")?;
+        let tls = TlsSettings {
+            ca_file: self.location_ca.clone(),
+            insecure_skip_verify: self.location_insecure_skip_tls_verify,
+            server_certificate: None,
+        };
+        let http = http_client::client(&tls, "location").context("--location-ca / LOCATION_CA")?;
+        let token = source_of(self.token.secret()?);
         for url in &self.bridge_urls {
             let bridge = BridgeUrl::from(url);
             if !self.all {
-                match LocationClient::new(url.clone(), http.clone()).list().await {
+                let location = LocationClient::new(url.clone(), http.clone()).with_token_source(token.clone());
+                match location.list().await {
                     Ok(list) => scope.served.extend(list.uris.iter().map(|uri| format!("{}{uri}", bridge.as_str()))),
                     Err(error) => {
                         silent.push(format!(
-                            "{} is left alone: what its bridge serves is not known ({error}); if it is gone for good, \
-                             give --all",
-                            bridge.as_str()
+                            "{} is left alone: what its bridge serves is not known ({error}); {}",
+                            bridge.as_str(),
+                            advice(url, &error).await
                         ));
                         continue;
                     }
@@ -160,6 +189,24 @@ impl CleanupArgs {
         }
         Ok((scope, silent))
     }
+}
+
+/// What to do about a bridge that can't be asked. Only one that nobody can connect to may be gone.
+async fn advice(url: &Url, error: &ClientError) -> &'static str {
+    match error {
+        ClientError::Transport { .. } if !takes_connections(url).await => "if it is gone for good, give --all",
+        ClientError::Transport { .. } if url.scheme() == "https" => {
+            "if its certificate is not trusted, give its authority with --location-ca / LOCATION_CA"
+        }
+        _ if error.is_refusal() => "give its token with --bridge-token / BRIDGE_TOKEN or --bridge-token-file",
+        _ => "try again when it answers",
+    }
+}
+
+async fn takes_connections(url: &Url) -> bool {
+    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else { return false };
+    let host = host.trim_matches(['[', ']']);
+    matches!(tokio::time::timeout(CONNECT, TcpStream::connect((host, port))).await, Ok(Ok(_)))
 }
 
 /// Locations first: they take their entities along, which can't come back then.

@@ -116,6 +116,16 @@ async fn below_the_url_of_a_silent_bridge_only_all_removes() {
     assert_eq!(entities, ["served", "gone", "theirs", "orphan", "their-orphan"]);
 }
 
+/// It is not gone: removing all would take what it serves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bridge_that_is_there_is_never_a_case_for_all() {
+    let scene = Scene::new().await;
+    let not_http = scene.bridge.url(Service::Location).replace("http://", "https://");
+    let mut misled = scene.cleanup(&["--yes", "--bridge-url", &not_http]).await;
+    assert_eq!((misled.code(), scene.deletions()), (Some(1), 0), "{}", misled.said());
+    assert!(misled.said().contains("LOCATION_CA") && !misled.said().contains("--all"), "{}", misled.said());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_can_not_be_removed_is_named_and_the_rest_goes() {
     let scene = Scene::new().await;
