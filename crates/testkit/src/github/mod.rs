@@ -23,7 +23,7 @@ use repository::Repository;
 use server::{REQUESTS_AN_HOUR, SecondaryLimit, Shared, State, serve};
 
 pub use crate::kube::{Fault, FaultGuard, RecordedRequest};
-pub use access::{APP_ID, APP_KEY, INSTALLATION_ID, Permission};
+pub use access::{APP_ID, INSTALLATION_ID, Permission, app_key};
 pub use person::{LoggedCommit, Person};
 
 /// The owner of the repository.

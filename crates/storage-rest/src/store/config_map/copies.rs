@@ -121,12 +121,12 @@ pub(super) fn stamps_over(value: &Value, stamps: Option<Stamps>) -> Stamps {
 
 /// The stamps of new content, written over `stored`.
 pub(super) fn content_stamps(now: u64, held: &Held, stored: &Decoded) -> Stamps {
-    Stamps { content: now.max(held.newest + 1), ..stamps_over(&held.value, stored.stamps.clone()) }
+    Stamps { content: now.max(held.newest.saturating_add(1)), ..stamps_over(&held.value, stored.stamps.clone()) }
 }
 
 /// The stamps of a new location, written over `stored`.
 pub(super) fn location_stamps(now: u64, held: &Held, stored: &Decoded) -> Stamps {
-    Stamps { location: now.max(held.newest + 1), ..stamps_over(&held.value, stored.stamps.clone()) }
+    Stamps { location: now.max(held.newest.saturating_add(1)), ..stamps_over(&held.value, stored.stamps.clone()) }
 }
 
 fn newest_stamp(facts: &Facts) -> u64 {
@@ -189,6 +189,15 @@ mod tests {
         let located = value("ours", Some("a"), stamps(1, 2));
         let expected = (0, "go".to_owned(), Some("a".to_owned()));
         assert_eq!(counts(&[(0, value("go", None, None)), (1, located)]), expected);
+    }
+
+    #[test]
+    fn a_stamp_that_nothing_follows_is_written_over() {
+        let last = value("a", None, stamps(u64::MAX, u64::MAX));
+        let held = resolve(&key(), &[(0, Arc::clone(&last))], Form::Readable).unwrap();
+        let stored = last.decode().unwrap();
+        assert_eq!(content_stamps(1, &held, &stored).content, u64::MAX);
+        assert_eq!(location_stamps(1, &held, &stored).location, u64::MAX);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use service::guard::read_up_to;
 use service::http_client::{self, HttpClientError, TlsSettings};
 use tokio::sync::Mutex;
 use url::Url;
@@ -28,6 +29,8 @@ const API_VERSION: HeaderValue = HeaderValue::from_static("2022-11-28");
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/vnd.github+json");
 /// The bytes of a file themselves.
 pub(super) const RAW: HeaderValue = HeaderValue::from_static("application/vnd.github.raw+json");
+/// How long an answer may be: GitHub's longest are trees of 7 MB, and files in base64 that we would not read.
+const BODY_LIMIT: usize = 64 << 20;
 /// How much of an error's message is kept.
 const MESSAGE_LIMIT: usize = 300;
 
@@ -154,7 +157,11 @@ impl GithubClient {
         }
         let response = request.send().await.map_err(transport)?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = response.bytes().await.map_err(transport)?;
+        let body = read_up_to(response, BODY_LIMIT).await.map_err(transport)?;
+        let body = body.map(Bytes::from).ok_or_else(|| GithubError::Unexpected {
+            request: name.clone(),
+            reason: format!("the answer has more than {BODY_LIMIT} bytes"),
+        })?;
         tracing::debug!(request = %name, status = status.as_u16(), "asked GitHub");
         if status.is_success() || status == StatusCode::NOT_MODIFIED {
             return Ok(Answer { status, headers, body, request: name });

@@ -56,6 +56,17 @@ pub(super) enum GithubError {
     /// The branch is no longer where it was.
     #[error("the branch has moved: {0}")]
     Moved(String),
+    /// The branch was there, and no longer is.
+    #[error(
+        "the branch {branch} of {repository} is gone: bring it back or name another one (STORAGE_GITHUB_BRANCH) and \
+         restart; a restart alone begins an empty catalog"
+    )]
+    Gone {
+        /// Its name.
+        branch: String,
+        /// Of which repository.
+        repository: String,
+    },
     /// There is no commit in the repository, so nothing can be built on.
     #[error("the repository is empty")]
     Empty,

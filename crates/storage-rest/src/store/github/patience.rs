@@ -80,6 +80,7 @@ impl Patience {
             GithubError::Limited { wait, .. } => Some(*wait),
             GithubError::Transport { .. } | GithubError::Unexpected { .. } => self.failures.next(),
             // What has just been written is not found everywhere at once.
+            GithubError::Gone { .. } => self.failures.next(),
             GithubError::Status { status, .. } if *status >= 500 || *status == 404 => self.failures.next(),
             GithubError::Status { .. } | GithubError::Denied { .. } | GithubError::TooLarge(_) => None,
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use service::Secret;
 use storage_rest::store::github::{App, Credentials, GithubOptions, GithubStore, Repository};
 use storage_rest::store::{Outcome, Store, StoreError};
-use testkit::github::{APP_ID, APP_KEY, Fault, INSTALLATION_ID, Permission, TOKEN};
+use testkit::github::{APP_ID, Fault, INSTALLATION_ID, Permission, TOKEN, app_key};
 
 use super::{MAIN, reads};
 use crate::beds::GithubBed;
@@ -18,7 +18,7 @@ fn with_token(bed: &GithubBed, token: &str) -> GithubOptions {
 }
 
 fn app(installation: Option<u64>) -> App {
-    App { id: APP_ID.to_owned(), installation, key: Secret::fixed(APP_KEY.to_owned().into()) }
+    App { id: APP_ID.to_owned(), installation, key: Secret::fixed(app_key().into()) }
 }
 
 fn with_app(bed: &GithubBed, app: App) -> GithubOptions {

@@ -213,15 +213,18 @@ async fn an_empty_repository_gets_its_first_commit() {
 #[tokio::test]
 async fn a_missing_branch_is_made_with_nothing_but_entries_on_it() {
     let bed = GithubBed::new().await;
-    let branch = Some("catalog/live".to_owned());
-    let options = storage_rest::store::github::GithubOptions { branch, ..bed.options() };
-    let store = GithubStore::open(options).await.unwrap();
+    let options = || {
+        let branch = Some("catalog/live".to_owned());
+        storage_rest::store::github::GithubOptions { branch, ..bed.options() }
+    };
+    let store = GithubStore::open(options()).await.unwrap();
     fill(&bed.github, &store, "catalog/live").await;
     assert_eq!(bed.github.person().file("catalog/live", "README.md"), None);
     assert_eq!(bed.github.person().log("catalog/live").len(), 1);
     assert_eq!(bed.github.person().log(MAIN).len(), 1);
 
     bed.github.person().delete_branch("catalog/live");
+    let store = GithubStore::open(options()).await.unwrap();
     fill(&bed.github, &store, "catalog/live").await;
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use storage_rest::store::github::{GithubOptions, GithubStore, Retries};
-use storage_rest::store::{Filling, Store, StoredEntry};
+use storage_rest::store::{Filling, Store, StoreError, StoredEntry};
 use testkit::github::Fault;
 
 use super::{MAIN, asks_where_the_branch_is, reads};
@@ -133,4 +133,21 @@ async fn the_first_fill_is_marked_by_a_file() {
     assert!(mark().is_none());
     let log: Vec<String> = bed.github.person().log(MAIN).into_iter().map(|commit| commit.message).collect();
     assert_eq!(log, ["Note that the model catalog is filled", "Begin to fill the model catalog", "Initial commit"]);
+}
+
+#[tokio::test]
+async fn a_branch_that_goes_missing_is_no_empty_catalog() {
+    let bed = GithubBed::new().await;
+    let store = bed.store().await;
+    store.upsert(&key("granite_1"), entry("kept")).await.unwrap();
+    let commit = bed.github.person().log(MAIN)[0].sha.clone();
+
+    bed.github.person().delete_branch(MAIN);
+    let error = store.index().await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
+    assert!(error.to_string().contains("STORAGE_GITHUB_BRANCH"), "{error}");
+    assert!(store.upsert(&key("granite_2"), entry("new")).await.is_err());
+
+    bed.github.person().reset(MAIN, &commit);
+    assert_eq!(store.index().await.unwrap().len(), 1);
 }

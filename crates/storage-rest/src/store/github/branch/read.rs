@@ -34,11 +34,19 @@ impl Branch {
                 return Ok(known);
             }
             (Head::At { commit, etag }, known) => self.load(commit, etag, known).await?,
+            // What is gone while we look is no catalog that was emptied: all would be taken from those who read it.
+            (Head::Missing | Head::EmptyRepository, Some(known)) if known.commit().is_some() => {
+                return Err(self.gone());
+            }
             (Head::Missing, _) => Snapshot::without_commit(Tip::NoBranch),
             (Head::EmptyRepository, _) => Snapshot::without_commit(Tip::EmptyRepository),
             (Head::Unchanged, None) => return Err(GithubError::Moved("nothing was known of it".to_owned())),
         };
         Ok(self.remember(snapshot, as_of))
+    }
+
+    fn gone(&self) -> GithubError {
+        GithubError::Gone { branch: self.name.clone(), repository: self.client.repository.to_string() }
     }
 
     fn still_true(&self, as_of: Instant) {
