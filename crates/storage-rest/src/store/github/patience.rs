@@ -78,9 +78,10 @@ impl Patience {
         let wait = match &error {
             GithubError::Moved(_) | GithubError::Empty => self.conflicts.next(),
             GithubError::Limited { wait, .. } => Some(*wait),
-            GithubError::Transport { .. } | GithubError::Unexpected { .. } => self.failures.next(),
-            // What has just been written is not found everywhere at once.
-            GithubError::Gone { .. } => self.failures.next(),
+            // What has just been written is not found everywhere at once, so what seems gone may not be.
+            GithubError::Transport { .. } | GithubError::Unexpected { .. } | GithubError::Gone { .. } => {
+                self.failures.next()
+            }
             GithubError::Status { status, .. } if *status >= 500 || *status == 404 => self.failures.next(),
             GithubError::Status { .. } | GithubError::Denied { .. } | GithubError::TooLarge(_) => None,
         };
