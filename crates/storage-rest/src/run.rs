@@ -165,9 +165,11 @@ impl Service {
         loop {
             match self.open_once(backend).await {
                 Ok(store) => {
-                    self.readiness.set_ready();
                     tracing::info!("opened {}", store.describe());
-                    return Arc::clone(self.api.store.get_or_init(|| store));
+                    let store = Arc::clone(self.api.store.get_or_init(|| store));
+                    // Only now: whoever reads that it is ready is answered.
+                    self.readiness.set_ready();
+                    return store;
                 }
                 Err(error) => {
                     failures += 1;
