@@ -13,7 +13,7 @@ use crate::error::BackstageError;
 use crate::model::{
     Created, CreatedLocation, ListedLocation, Location, NewLocation, RefreshRequest, location_entity_name,
 };
-use crate::token::{Token, TokenSource};
+use bearer::{Token, TokenSource};
 
 /// How much of an error's body is kept.
 const MESSAGE_LIMIT: usize = 300;
@@ -50,7 +50,7 @@ impl CatalogClient {
             }
             _ => return Err(BackstageError::BaseUrl { url: base.to_string() }),
         }
-        Ok(Self { catalog, http, token: Token::fixed(token) })
+        Ok(Self { catalog, http, token: Token::from(token) })
     }
 
     /// The same, sending what `source` gives at each request as the bearer.

@@ -7,10 +7,9 @@ mod client;
 mod entity;
 mod error;
 mod model;
-mod token;
 
+pub use bearer::TokenSource;
 pub use client::CatalogClient;
 pub use entity::{Entity, ORPHANS};
 pub use error::BackstageError;
 pub use model::{Created, Location, location_entity_ref};
-pub use token::TokenSource;

@@ -6,13 +6,12 @@
 mod error;
 mod location;
 mod storage;
-mod token;
 mod transport;
 
+pub use bearer::TokenSource;
 pub use error::ClientError;
 pub use location::LocationClient;
 pub use storage::StorageClient;
-pub use token::TokenSource;
 
 /// What an upsert did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

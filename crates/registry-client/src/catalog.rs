@@ -13,8 +13,8 @@ use crate::{
     properties::Properties,
     records::{Fields, Record, RecordError},
     registry::{api_root, one},
-    token::{Token, TokenSource},
 };
+use bearer::{Token, TokenSource};
 
 const API: [&str; 3] = ["api", "model_catalog", "v1alpha1"];
 /// Catalog pages hold model cards, so they are kept smaller.
@@ -108,7 +108,7 @@ impl CatalogClient {
     /// root, or the API root of the registry that it stands beside. Asks nothing yet.
     pub fn new(base: Url, http: reqwest::Client, token: Option<SecretString>) -> Self {
         let base = api_root(base, "model_catalog", &API);
-        Self { endpoint: Endpoint::new(Peer::Catalog, base, http, Token::fixed(token)) }
+        Self { endpoint: Endpoint::new(Peer::Catalog, base, http, Token::from(token)) }
     }
 
     /// The same, sending what `source` gives at each request as the token.

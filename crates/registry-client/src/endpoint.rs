@@ -8,7 +8,7 @@ use serde::{Deserialize, de::Error as _};
 use url::Url;
 
 use crate::error::{Failure, Peer, RegistryError, public_url};
-use crate::token::Token;
+use bearer::Token;
 
 /// The most that one page may have.
 const BODY_LIMIT: usize = 64 * 1024 * 1024;

@@ -12,8 +12,8 @@ pub mod pages;
 pub mod properties;
 pub mod records;
 pub mod registry;
-mod token;
 
+pub use bearer::TokenSource;
 pub use catalog::{CatalogClient, CatalogModel, CatalogSource};
 pub use error::{Failure, Peer, RegistryError};
 pub use pages::{ListQuery, Listing, OrderBy, Page, Pages, SortOrder};
@@ -23,4 +23,3 @@ pub use records::{
     ServingEnvironment, State,
 };
 pub use registry::RegistryClient;
-pub use token::TokenSource;

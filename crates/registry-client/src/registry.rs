@@ -11,8 +11,8 @@ use crate::{
     error::{Peer, RegistryError},
     pages::{ListQuery, Pages},
     records::{InferenceServiceRecord, ModelArtifact, ModelVersion, Record, RegisteredModel, ServingEnvironment},
-    token::{Token, TokenSource},
 };
+use bearer::{Token, TokenSource};
 
 const API: [&str; 3] = ["api", "model_registry", "v1alpha3"];
 
@@ -27,7 +27,7 @@ impl RegistryClient {
     /// (`.../api/model_registry/v1alpha3` or `/v1`). Asks nothing yet.
     pub fn new(base: Url, http: reqwest::Client, token: Option<SecretString>) -> Self {
         let base = api_root(base, "model_registry", &API);
-        Self { endpoint: Endpoint::new(Peer::Registry, base, http, Token::fixed(token)) }
+        Self { endpoint: Endpoint::new(Peer::Registry, base, http, Token::from(token)) }
     }
 
     /// The same, sending what `source` gives at each request as the token.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use bearer::TokenSource;
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
@@ -14,10 +15,6 @@ use thiserror::Error;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// No token and no private key is longer.
 const MAX_BYTES: u64 = 64 << 10;
-
-/// Gives the secret as it is at the moment. The clients of peers, which know nothing of settings, ask it with each
-/// request.
-pub type SecretSource = Arc<dyn Fn() -> Option<SecretString> + Send + Sync>;
 
 /// The two settings of a secret, each with flag and variable, for messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,8 +152,9 @@ impl Secret {
     }
 }
 
-/// Gives `secret` as it is whenever it is asked, or none where there is none.
-pub fn source_of(secret: Option<Secret>) -> SecretSource {
+/// Gives `secret` as it is whenever it is asked, or none where there is none: to the clients of peers, which know nothing
+/// of settings.
+pub fn source_of(secret: Option<Secret>) -> TokenSource {
     Arc::new(move || secret.as_ref().map(Secret::current))
 }
 

@@ -5,11 +5,11 @@ use reqwest::Client;
 use secrecy::SecretString;
 use url::Url;
 
-use super::token::{Token, TokenSource};
 use super::transport::Transport;
 use super::{ClientError, Upserted};
 use crate::key::EntryKey;
 use crate::messages::{PostBody, UriList};
+use bearer::{Token, TokenSource};
 
 /// Talks to a location service, ours or the Go bridge's.
 #[derive(Debug, Clone)]

@@ -5,11 +5,11 @@ use reqwest::Client;
 use secrecy::SecretString;
 use url::Url;
 
-use super::token::{Token, TokenSource};
 use super::transport::Transport;
 use super::{ClientError, Upserted};
 use crate::key::EntryKey;
 use crate::messages::{FetchedEntries, KeyList, KeySet, MAX_FETCHED_KEYS, PostBody, ReconcilerType, StorageBody};
+use bearer::{Token, TokenSource};
 
 /// Up to here any server and proxy takes a URL.
 const MAX_COMFORTABLE_URL: usize = 6_000;

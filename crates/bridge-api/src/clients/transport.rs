@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::ClientError;
-use super::token::Token;
 use crate::messages::{ErrorBody, from_json};
+use bearer::Token;
 
 /// The largest answer that is read: a list of some 100,000 entries with digests has a fifth of that.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
