@@ -32,13 +32,16 @@ test: ## Run all tests
 	@tests/setup/postgresql.sh --report
 	@tests/backstage/setup.sh --report
 
-# Seven tests share the inputs. Optimised, because most of the time goes into the projection.
+# Thirteen tests share the inputs: those of what is public, and those beside the code that is not. Optimised, because most
+# of the time goes into the projection.
 FUZZ_INPUTS ?= 1000000
 FUZZ_SEED ?= 1
 .PHONY: fuzz
 fuzz: ## Feed a million mutated inputs to the parsers of foreign data (FUZZ_INPUTS=, FUZZ_SEED=)
-	FUZZ_INPUTS=$$(( ($(FUZZ_INPUTS) + 6) / 7 )) FUZZ_SEED=$(FUZZ_SEED) \
-		$(CARGO) test --profile measured -p system-tests --test fuzz -- --nocapture
+	export FUZZ_INPUTS=$$(( ($(FUZZ_INPUTS) + 12) / 13 )) FUZZ_SEED=$(FUZZ_SEED); \
+	$(CARGO) test --profile measured -p system-tests --test fuzz -- --nocapture; \
+	$(CARGO) test --profile measured -p backstage-client -p bridge -p cluster -p storage-rest --lib --bins \
+		tests::fuzz -- --nocapture
 
 # Where the binaries are found that are measured: beside the benchmark.
 .PHONY: bench

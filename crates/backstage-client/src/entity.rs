@@ -74,3 +74,27 @@ pub(crate) struct QueryAnswer {
 pub(crate) struct PageInfo {
     pub(crate) next_cursor: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{CreatedLocation, ListedLocation};
+
+    #[test]
+    fn fuzz() {
+        let entities = br#"{"items":[{"kind":"Resource","metadata":{"name":"granite","namespace":"default","uid":"1",
+            "annotations":{"backstage.io/orphan":"true","backstage.io/managed-by-location":"url:http://bridge/a"}}}],
+            "pageInfo":{"nextCursor":"x"}}"#;
+        let created = br#"{"location":{"id":"1","type":"url","target":"http://bridge/a"},"entities":[]}"#;
+        let listed = br#"[{"data":{"id":"1","type":"url","target":"http://bridge/a"}}]"#;
+        testkit::fuzz::fuzz_seeds("backstage-answers", &[entities, created, listed], |input| {
+            let _ = serde_json::from_slice::<CreatedLocation>(input);
+            let _ = serde_json::from_slice::<Vec<ListedLocation>>(input);
+            let Ok(answer) = serde_json::from_slice::<QueryAnswer>(input) else { return };
+            for entity in &answer.items {
+                assert!(entity.reference().contains(':'));
+                let _ = (entity.uid(), entity.is_orphan(), entity.locations().count());
+            }
+        });
+    }
+}

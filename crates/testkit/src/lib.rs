@@ -1,5 +1,5 @@
 //! Test-only peers: an in-memory Kubernetes API, a scripted registry, a scripted Backstage, a scripted GitHub and a
-//! PostgreSQL server.
+//! PostgreSQL server; and inputs for parsers.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,6 +9,7 @@
 )]
 
 pub mod backstage;
+pub mod fuzz;
 pub mod github;
 pub mod kube;
 pub mod postgres;

@@ -18,9 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use service::settings::{CommaList, GoDuration, http_url};
-
-use crate::fuzz;
-use crate::mutate::mutated;
+use testkit::fuzz::{fuzz, mutated};
 
 macro_rules! recorded {
     ($($file:literal),+ $(,)?) => {

@@ -5,11 +5,12 @@ use normalizer::inventory::SourceId;
 use normalizer::observe::manifests;
 use normalizer::project::project;
 use rand::Rng as _;
-use rand::rngs::StdRng;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{fuzz, mutate, support};
+use testkit::fuzz::{StdRng, fuzz, mutated_value};
+
+use crate::support;
 
 const FIXTURES: [&str; 6] = [
     include_str!("../../../crates/normalizer/tests/fixtures/projection/described.yaml"),
@@ -26,7 +27,7 @@ fn whatever_is_answered_is_published_or_left_out() {
     let settings = support::settings();
     let make = |rng: &mut StdRng| {
         let seed = rng.random_range(0..seeds.len());
-        mutate::mutated_value(rng, &seeds[seed]).to_string()
+        mutated_value(rng, &seeds[seed]).to_string()
     };
     fuzz("projection", make, |input| {
         let world: Value = serde_json::from_str(input).unwrap();

@@ -266,6 +266,20 @@ mod tests {
     }
 
     #[test]
+    fn fuzz() {
+        let seed = written(&[("a_1", entry_of(b"one")), ("b_1", entry_of(&[0, 255, 10]))]);
+        testkit::fuzz::fuzz_seeds("exports", &[seed.as_bytes()], |input| {
+            let mut export = ExportFile::spool(input, "a.jsonl").unwrap();
+            let Ok(contents) = export.check() else { return };
+            let (mut read, mut entries) = (0, export.entries().unwrap());
+            while let Some(some) = entries.next().unwrap() {
+                read += some.len();
+            }
+            assert_eq!(read, contents.entries);
+        });
+    }
+
+    #[test]
     fn a_line_that_is_wrong_is_named_with_the_reason() {
         let text = written(&[("a_1", entry_of(b"one")), ("b_1", entry_of(b"two"))]);
         let lines: Vec<&str> = text.lines().collect();

@@ -152,3 +152,41 @@ impl Listed for Route {
         list_routes(client, namespace, Some(ROUTE_SELECTOR)).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kube::core::DynamicObject;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn fuzz() {
+        let metadata = json!({
+            "name": "registry", "namespace": "rhoai-model-registries", "labels": {"component": "model-registry"},
+            "annotations": {(address::ANNOTATION): "registry.example.com:443/path"}
+        });
+        let ports =
+            json!([{"name": "https-api", "port": 8443, "targetPort": "https"}, {"name": "http-api", "port": 8080}]);
+        let service = json!({"metadata": metadata.clone(), "spec": {"ports": ports}}).to_string();
+        let route = json!({
+            "apiVersion": "route.openshift.io/v1", "kind": "Route", "metadata": metadata,
+            "spec": {"path": "/a", "tls": {}, "to": {"kind": "Service", "name": "registry"}},
+            "status": {"ingress": [{"host": "registry.example.com"}]}
+        });
+        testkit::fuzz::fuzz_seeds(
+            "services-and-routes",
+            &[service.as_bytes(), route.to_string().as_bytes()],
+            |input| {
+                let service = serde_json::from_slice::<Service>(input).ok().and_then(RegistryService::of);
+                for url in service.iter().flat_map(|found| [found.url(true), found.url(false)]).flatten() {
+                    assert!(matches!(url.scheme(), "http" | "https") && url.has_host(), "{url}");
+                }
+                if let Ok(object) = serde_json::from_slice::<DynamicObject>(input) {
+                    let route = Route::parse(&object);
+                    assert!(route.host.is_none_or(|host| !host.is_empty()));
+                }
+            },
+        );
+    }
+}

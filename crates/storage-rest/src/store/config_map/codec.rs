@@ -191,6 +191,25 @@ mod tests {
     }
 
     #[test]
+    fn fuzz() {
+        let mut long = decoded("a: 1\n".repeat(1_000).as_bytes());
+        long.entry.model_card = "# Granite\n".repeat(100);
+        let seeds = [
+            encode(decoded(b"{}"), Form::Readable).unwrap(),
+            encode(long.clone(), Form::Readable).unwrap(),
+            encode(long, Form::Compact).unwrap(),
+            br#"{"body":"e30=","reconcilerType":"kserve","later":{"a":[1]},"locationId":"x","locationTarget":"t","locationIDValid":true,"written":{"content":3,"location":2,"replaces":"aa"}}"#.to_vec(),
+        ];
+        testkit::fuzz::fuzz_seeds("config-map-values", &seeds.each_ref().map(Vec::as_slice), |input| {
+            let Ok(read) = decode(input) else { return };
+            for form in [Form::Readable, Form::Compact] {
+                let written = encode(read.clone(), form).unwrap();
+                assert_eq!(decode(&written).as_ref(), Ok(&read));
+            }
+        });
+    }
+
+    #[test]
     fn what_is_no_entry_is_an_error_that_says_why() {
         for bytes in [b"".as_slice(), b"null", b"[]", b"{\"body\":\"%%\"}", b"\xff\xfe", b"{\"written\":3}"] {
             decode(bytes).unwrap_err();

@@ -175,6 +175,21 @@ mod tests {
     }
 
     #[test]
+    fn fuzz() {
+        let seeds: [&[u8]; 5] = [
+            b"granite/v1/catalog-info.yaml",
+            b"=.git/v1_x/model-catalog.json",
+            b"a/b/model-card.md",
+            b".bridge/index/a.jsonl",
+            b".bridge/filling",
+        ];
+        testkit::fuzz::fuzz_seeds("github-paths", &seeds, |input| {
+            let Some(place) = Place::at(&String::from_utf8_lossy(input)) else { return };
+            assert_eq!(Place::at(&place.path()), Some(place));
+        });
+    }
+
+    #[test]
     fn an_entry_lies_where_people_and_backstage_look_for_it() {
         let document = Place::Document(key("granite_v1"), Format::CatalogInfoYaml);
         assert_eq!(document.path(), "granite/v1/catalog-info.yaml");

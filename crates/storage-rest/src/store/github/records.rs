@@ -159,6 +159,15 @@ mod tests {
     }
 
     #[test]
+    fn fuzz() {
+        let seed = write(&[record("a_1"), record("b_1")]).unwrap();
+        testkit::fuzz::fuzz_seeds("github-index", &[&seed], |input| {
+            let records = read(input);
+            assert_eq!(read(&write(records.values()).unwrap()), records);
+        });
+    }
+
+    #[test]
     fn what_is_written_is_read() {
         let records = [record("a_1"), record("b_1")];
         let read = read(&write(&records).unwrap());

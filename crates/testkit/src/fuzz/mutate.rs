@@ -35,7 +35,7 @@ const NUMBERS: [f64; 6] = [0.0, -1.0, 1e308, -9.3e18, 1.8e19, 0.1];
 const LONGEST: usize = 256 << 10;
 
 /// An input made of one of the seeds.
-pub(crate) fn mutated(rng: &mut StdRng, seeds: &[Vec<u8>]) -> Vec<u8> {
+pub fn mutated(rng: &mut StdRng, seeds: &[Vec<u8>]) -> Vec<u8> {
     let seed = &seeds[rng.random_range(0..seeds.len())];
     let mut input = match serde_json::from_slice::<Value>(seed) {
         Ok(mut value) if rng.random_bool(0.7) => {
@@ -56,7 +56,7 @@ pub(crate) fn mutated(rng: &mut StdRng, seeds: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// A value of the same seeds, changed in a few places.
-pub(crate) fn mutated_value(rng: &mut StdRng, seed: &Value) -> Value {
+pub fn mutated_value(rng: &mut StdRng, seed: &Value) -> Value {
     let mut value = seed.clone();
     for _ in 0..rng.random_range(1..=6) {
         change(rng, &mut value, 0);
