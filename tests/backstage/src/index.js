@@ -17,6 +17,10 @@ if (settings.mkdocsDirectory) {
 }
 const backend = createBackend();
 
+// A test that is killed ends nothing, so nobody would end this.
+const parent = process.ppid;
+setInterval(() => process.ppid === parent || process.exit(1), 1000).unref();
+
 // No files and no further variables: what a test does not say does not count.
 backend.add(
   createServiceFactory({
