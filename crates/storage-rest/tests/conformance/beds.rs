@@ -11,7 +11,7 @@ use storage_rest::store::config_map::{ConfigMapStore, Layout, Retries};
 use storage_rest::store::github::{Credentials, GithubOptions, GithubStore, Repository, Retries as GithubRetries};
 use storage_rest::store::sql::{DatabaseUrl, PostgresDatabase, SqlStore};
 use testkit::github::{NAME, OWNER, ScriptedGithub, TOKEN};
-use testkit::kube::KubeApi;
+use testkit::kube::{Fault, FaultGuard, KubeApi, RecordedRequest};
 use testkit::postgres::{Database, PostgresServer};
 
 /// The namespace of the bridge.
@@ -25,6 +25,11 @@ pub(crate) trait Bed: Sync {
 
     /// How many writes it has seen, where that can be counted from outside.
     fn writes(&self) -> Option<usize>;
+
+    /// Has every write fail until the guard is gone, where its peer can be told to.
+    fn fail_writes(&self) -> Option<FaultGuard> {
+        None
+    }
 }
 
 /// An SQLite file.
@@ -132,6 +137,10 @@ impl Bed for ConfigMapBed {
     fn writes(&self) -> Option<usize> {
         Some(self.api.count(|request| request.is_write() && request.is_on("configmaps")))
     }
+
+    fn fail_writes(&self) -> Option<FaultGuard> {
+        Some(self.api.fail_while(RecordedRequest::is_write, Fault::Status(500)))
+    }
 }
 
 /// A repository of testkit's GitHub.
@@ -179,6 +188,10 @@ impl Bed for GithubBed {
     }
 
     fn writes(&self) -> Option<usize> {
-        Some(self.github.count(testkit::github::RecordedRequest::is_write))
+        Some(self.github.count(RecordedRequest::is_write))
+    }
+
+    fn fail_writes(&self) -> Option<FaultGuard> {
+        Some(self.github.fail_while(RecordedRequest::is_write, Fault::Status(500)))
     }
 }

@@ -122,24 +122,6 @@ async fn an_edit_by_others_is_seen_and_survives_a_write_that_did_not_know_it() {
 }
 
 #[tokio::test]
-async fn many_writers_lose_nothing() {
-    let bed = ConfigMapBed::new().await;
-    let mut tasks = Vec::new();
-    for writer in 0..4 {
-        let store = bed.store().await;
-        tasks.push(tokio::spawn(async move {
-            for number in 0..10 {
-                store.upsert(&key(&format!("w{writer}_{number}")), entry("x")).await.unwrap();
-            }
-        }));
-    }
-    for task in tasks {
-        task.await.unwrap();
-    }
-    assert_eq!(bed.store().await.index().await.unwrap().len(), 40);
-}
-
-#[tokio::test]
 async fn a_thousand_upserts_at_once_are_a_few_writes() {
     let bed = ConfigMapBed::new().await;
     let store = bed.store().await;
@@ -172,20 +154,6 @@ async fn what_fails_in_a_shared_write_fails_alone() {
     assert!(matches!(&refused, Err(StoreError::TooLarge { key, .. }) if *key == c_1), "{refused:?}");
     assert!(matches!(located, Err(StoreError::Corrupt { .. })), "{located:?}");
     assert_eq!(store.index().await.unwrap().len(), 2);
-}
-
-#[tokio::test]
-async fn a_shared_write_that_fails_fails_for_all_and_later_ones_go_on() {
-    let bed = ConfigMapBed::new().await;
-    let store = bed.store().await;
-    let keys: Vec<_> = (0..20).map(|number| key(&format!("m{number}_1"))).collect();
-    let down = bed.api.fail_while(is_patch, Fault::Status(500));
-    let failed = join_all(keys.iter().map(|key| store.upsert(key, entry("x")))).await;
-    assert!(failed.iter().all(|result| matches!(result, Err(error) if error.is_retryable())), "{failed:?}");
-    drop(down);
-    let stored = join_all(keys.iter().map(|key| store.upsert(key, entry("x")))).await;
-    assert!(stored.iter().all(Result::is_ok), "{stored:?}");
-    assert_eq!(bed.store().await.index().await.unwrap().len(), 20);
 }
 
 #[tokio::test]

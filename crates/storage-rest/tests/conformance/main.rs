@@ -67,5 +67,7 @@ conformance!(
     concurrent_upserts_of_different_keys_are_all_kept,
     of_concurrent_upserts_of_one_key_one_wins_whole,
     two_processes_share_a_store,
+    many_writers_lose_nothing,
+    a_shared_write_that_fails_fails_for_all_and_later_ones_go_on,
     whether_it_is_being_filled_is_remembered,
 );

@@ -135,3 +135,19 @@ async fn a_file_that_is_no_database_or_of_a_newer_bridge_is_left_alone() {
     let Err(error) = SqlStore::sqlite(&bed.path()).await else { panic!("it may hold what this one can't read") };
     assert!(error.to_string().contains("newer version"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_may_open_a_new_file_at_once() {
+    for _ in 0..10 {
+        let bed = SqliteBed::new();
+        let opened = (0..8).map(|_| {
+            tokio::spawn({
+                let path = bed.path();
+                async move { SqlStore::sqlite(&path).await.map(drop) }
+            })
+        });
+        for opened in join_all(opened).await {
+            opened.unwrap().unwrap();
+        }
+    }
+}

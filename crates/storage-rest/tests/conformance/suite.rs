@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bridge_api::messages::Origin;
 use bridge_api::{EntryKey, PostBody, ReconcilerType};
+use futures::future::join_all;
 use storage_rest::store::{Filling, ImportedLocation, Outcome, StoredEntry};
 
 use crate::beds::Bed;
@@ -250,4 +251,34 @@ pub(crate) async fn whether_it_is_being_filled_is_remembered(bed: &dyn Bed) {
     store.upsert(&key("granite_v1"), entry("two")).await.unwrap();
     drop(store);
     assert_eq!(bed.open().await.filling().await.unwrap(), Filling::Over);
+}
+
+/// How many processes write in [`many_writers_lose_nothing`].
+pub(crate) const WRITERS: usize = 3;
+/// How much each of them writes.
+pub(crate) const WRITES: usize = 8;
+
+pub(crate) async fn many_writers_lose_nothing(bed: &dyn Bed) {
+    let stores = join_all((0..WRITERS).map(|_| bed.open())).await;
+    let writing = stores.iter().enumerate().map(async |(writer, store)| {
+        for number in 0..WRITES {
+            store.upsert(&key(&format!("w{writer}_{number}")), entry("x")).await.unwrap();
+        }
+    });
+    join_all(writing).await;
+    let index = bed.open().await.index().await.unwrap();
+    assert_eq!(index.len(), WRITERS * WRITES);
+    assert!(index.iter().all(|listed| listed.digest == entry("x").digest()));
+}
+
+pub(crate) async fn a_shared_write_that_fails_fails_for_all_and_later_ones_go_on(bed: &dyn Bed) {
+    let store = bed.open().await;
+    let keys: Vec<_> = (0..20).map(|number| key(&format!("m{number}_1"))).collect();
+    let Some(down) = bed.fail_writes() else { return };
+    let failed = join_all(keys.iter().map(|key| store.upsert(key, entry("x")))).await;
+    assert!(failed.iter().all(|result| matches!(result, Err(error) if error.is_retryable())), "{failed:?}");
+    drop(down);
+    let stored = join_all(keys.iter().map(|key| store.upsert(key, entry("x")))).await;
+    assert!(stored.iter().all(Result::is_ok), "{stored:?}");
+    assert_eq!(bed.open().await.index().await.unwrap().len(), 20);
 }

@@ -48,6 +48,7 @@ trait Tables: Send + Sync {
     /// Which database it is.
     fn describe(&self) -> String;
     async fn ping(&self) -> sqlx::Result<()>;
+    /// All entries, in any order.
     async fn index(&self) -> sqlx::Result<Vec<IndexEntry>>;
     /// Those of the entries that are there.
     async fn entries(&self, keys: &[EntryKey]) -> sqlx::Result<Vec<Found>>;
@@ -237,7 +238,9 @@ impl Store for SqlStore {
     }
 
     async fn index(&self) -> Result<Vec<IndexEntry>, StoreError> {
-        self.done(Access::Read, || self.tables.index()).await
+        let mut entries = self.done(Access::Read, || self.tables.index()).await?;
+        entries.sort_unstable_by(|one, other| one.key.cmp(&other.key));
+        Ok(entries)
     }
 
     async fn fetch(&self, key: &EntryKey) -> Result<Option<StoredEntry>, StoreError> {

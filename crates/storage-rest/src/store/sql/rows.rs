@@ -6,9 +6,9 @@ use sqlx::{ColumnIndex, Decode, Row, Type};
 
 use crate::store::{Identity, ImportedLocation, IndexEntry, StoredEntry};
 
-/// All entries without their content.
+/// All entries without their content, in any order: in that of the keys, SQLite would look up row by row.
 pub(super) const INDEX: &str = "SELECT entry_key, digest, reconciler_type, origin, \
-     CAST(length(body) AS BIGINT) AS body_len, location_id, location_target, location_digest FROM entries ORDER BY entry_key";
+     CAST(length(body) AS BIGINT) AS body_len, location_id, location_target, location_digest FROM entries";
 /// Has a row while the store is being filled.
 pub(super) const FILLING: &str = "SELECT mark FROM filling";
 /// Remembers that it is being filled.

@@ -14,7 +14,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 
 use super::fault::{Access, Fault};
 use super::plan::{NewRow, Stored};
-use super::{Found, Tables, migrate, migration_problem, rows};
+use super::{ATTEMPTS, Found, Tables, migrate, migration_problem, rows, wait_after};
 use crate::store::{Filling, ImportedLocation, IndexEntry, StoreError};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -32,7 +32,23 @@ pub(super) struct SqliteTables {
 }
 
 impl SqliteTables {
+    /// Opens the file. Of processes that do so at once with a new file, SQLite turns all but one away without a wait, so
+    /// each tries again.
     pub(super) async fn open(path: &Path) -> Result<Self, StoreError> {
+        let mut attempts = 1;
+        loop {
+            match Self::open_once(path).await {
+                Err(error) if attempts < ATTEMPTS => {
+                    tracing::debug!(%error, attempts, "the file is opened again");
+                    tokio::time::sleep(wait_after(attempts)).await;
+                    attempts += 1;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    async fn open_once(path: &Path) -> Result<Self, StoreError> {
         let settings = |reason: String| StoreError::Settings { store: describe(path), reason };
         let options = SqliteConnectOptions::new()
             .filename(path)

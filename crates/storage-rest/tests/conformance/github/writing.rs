@@ -9,7 +9,7 @@ use testkit::github::Fault;
 
 use super::{MAIN, moves_branch, reads, writes};
 use crate::beds::{Bed, GithubBed, QUICK_WITH_GITHUB};
-use crate::suite::{entry, key, location};
+use crate::suite::{self, entry, key, location};
 
 #[tokio::test]
 async fn a_commit_takes_three_requests() {
@@ -50,24 +50,10 @@ async fn a_thousand_upserts_at_once_are_a_few_commits() {
 }
 
 #[tokio::test]
-async fn many_writers_lose_nothing() {
+async fn writers_in_each_others_way_make_no_commit_twice() {
     let bed = GithubBed::new().await;
-    let mut tasks = Vec::new();
-    for writer in 0..3 {
-        let store = bed.store().await;
-        tasks.push(tokio::spawn(async move {
-            for number in 0..8 {
-                store.upsert(&key(&format!("w{writer}_{number}")), entry("x")).await.unwrap();
-            }
-        }));
-    }
-    for task in tasks {
-        task.await.unwrap();
-    }
-    let index = bed.store().await.index().await.unwrap();
-    assert_eq!(index.len(), 24);
-    assert!(index.iter().all(|listed| listed.digest == entry("x").digest()));
-    assert_eq!(bed.github.person().log(MAIN).len(), 25);
+    suite::many_writers_lose_nothing(&bed).await;
+    assert_eq!(bed.github.person().log(MAIN).len(), 1 + suite::WRITERS * suite::WRITES);
 }
 
 #[tokio::test]
@@ -137,20 +123,6 @@ async fn a_write_that_takes_too_long_is_an_error_that_may_pass() {
     assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
     drop(stuck);
     assert_eq!(store.upsert(&key("a_1"), entry("a")).await.unwrap(), Outcome::Created);
-}
-
-#[tokio::test]
-async fn a_shared_write_that_fails_fails_for_all_and_later_ones_go_on() {
-    let bed = GithubBed::new().await;
-    let store = bed.store().await;
-    let keys: Vec<_> = (0..20).map(|number| key(&format!("m{number}_1"))).collect();
-    let down = bed.github.fail_while(writes, Fault::Status(500));
-    let failed = join_all(keys.iter().map(|key| store.upsert(key, entry("x")))).await;
-    assert!(failed.iter().all(|result| matches!(result, Err(error) if error.is_retryable())), "{failed:?}");
-    drop(down);
-    let stored = join_all(keys.iter().map(|key| store.upsert(key, entry("x")))).await;
-    assert!(stored.iter().all(Result::is_ok), "{stored:?}");
-    assert_eq!(bed.store().await.index().await.unwrap().len(), 20);
 }
 
 #[tokio::test]
