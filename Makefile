@@ -6,6 +6,8 @@ SHELL := /bin/bash
 ARGS ?=
 CARGO ?= cargo
 
+include Dockerfiles/images.mk
+
 .PHONY: help
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 22
@@ -52,7 +54,7 @@ bench: ## Measure what the bridge costs, and print one table
 	$(CARGO) bench --quiet --workspace --profile measured --bench pipeline
 
 .PHONY: lint
-lint: lint-format lint-lock lint-clippy lint-generated lint-dependencies ## Everything that CI holds against a change
+lint: lint-format lint-lock lint-files lint-clippy lint-generated lint-dependencies ## Everything that CI holds against a change
 
 .PHONY: lint-format
 lint-format:
@@ -63,6 +65,11 @@ lint-format:
 lint-lock:
 	@if grep -n '"resolved"' tests/backstage/package-lock.json; then \
 	echo "the lock file names a registry: run npm install in tests/backstage" >&2; exit 1; fi
+
+# What is not Rust: Dockerfiles, workflows, scripts, Renovate's settings.
+.PHONY: lint-files
+lint-files:
+	@tests/lint/run.sh
 
 .PHONY: lint-clippy
 lint-clippy:

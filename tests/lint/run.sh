@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Holds Dockerfiles, workflows and scripts against their linters, and the Dockerfiles against each other.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+status=0
+
+complain() {
+    echo "$1" >&2
+    status=1
+}
+
+# All but the first line, and what follows «# This image», is one text: one stage that builds for all images.
+shared_part() { sed -n '2,/^# This image$/p' "$1"; }
+
+own_part() { sed -n '/^# This image$/,$p' "$1"; }
+
+check_dockerfiles() {
+    local first file name
+    first=
+    for file in Dockerfiles/*.Dockerfile; do
+        name=$(basename "$file" .Dockerfile)
+        first=${first:-$file}
+        diff -u --label "$first" --label "$file" <(shared_part "$first") <(shared_part "$file") >&2 ||
+            complain "$file: what it shares with the other Dockerfiles is not the same: see its first lines"
+        own_part "$file" | grep -q "image.title=\"$name\"" || complain "$file: its title is not $name"
+        own_part "$file" | grep -qxF "ENTRYPOINT [\"/usr/local/bin/$name\"]" || complain "$file: its entry point is not $name"
+        ! own_part "$file" | grep -nE '^(USER|HEALTHCHECK|RUN|SHELL|ADD) ' >&2 || complain "$file: see the line above"
+    done
+}
+
+check_dockerfiles
+tools=$(tests/lint/setup.sh)
+if [ -n "$tools" ]; then
+    # actionlint takes shellcheck for the scripts in workflows.
+    PATH=$tools:$PATH
+    hadolint Dockerfiles/*.Dockerfile || status=1
+    actionlint || status=1
+    mapfile -t scripts < <(git ls-files '*.sh' .ci/run)
+    shellcheck --severity=warning "${scripts[@]}" || status=1
+    check-jsonschema --builtin-schema vendor.renovate renovate.json || status=1
+fi
+exit "$status"
