@@ -23,20 +23,26 @@ cp /etc/hosts /etc/resolv.conf "$root/etc/"
 start() { # name, then settings as NAME=VALUE, then the command
     local name=$1
     shift
-    env -i "$@" > "$work/$name.log" 2>&1 &
+    env -i PATH="$PATH" "$@" > "$work/$name.log" 2>&1 &
     started[$name]=$!
 }
 
 in_root=(chroot --userspec=65532:65532 "$root")
+
+all_run() {
+    local name
+    for name in "${!started[@]}"; do kill -0 "${started[$name]}" 2> /dev/null || return 1; done
+}
 
 wait_until() { # what, then a command
     local what=$1
     shift
     for _ in $(seq 300); do
         if "$@" > /dev/null 2>&1; then return; fi
+        all_run || break
         sleep 0.2
     done
-    echo "still not so after a minute: $what" >&2
+    echo "not so after a minute, or what should see to it has ended: $what" >&2
     tail -n 20 "$work"/*.log >&2
     exit 1
 }
@@ -72,6 +78,9 @@ for name in normalizer storage-rest location; do
         note="   more than $aim KiB"
         status=1
     fi
-    printf '  %-22s %6s MiB%s\n' "$name" "$(awk "BEGIN { printf \"%.1f\", $resident / 1024 }")" "$note"
+    own=$(awk '/^RssAnon:/ { print $2 }' "/proc/${started[$name]}/status")
+    awk -v name="$name" -v resident="$resident" -v own="$own" -v note="$note" 'BEGIN {
+        printf "  %-14s %5.1f MiB, of which %4.1f MiB are not parts of the binary%s\n", name, resident / 1024, own / 1024, note
+    }'
 done
 exit "$status"

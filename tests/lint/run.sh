@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Holds Dockerfiles, workflows and scripts against their linters, and the Dockerfiles against each other.
+# Holds Dockerfiles, workflows and scripts against their linters, the Dockerfiles against each other, and the documents' links
+# and alerts against what is there.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 status=0
