@@ -12,6 +12,10 @@ image-sizes: ## Print the sizes of the release binaries, and of images where an 
 image-build-check: ## Build and start without an engine what the images hold (as root; ten minutes and more)
 	@Dockerfiles/check-build.sh
 
+.PHONY: image-content-check
+image-content-check: ## Build images for both platforms with a stand-in compiler, and look at what they hold (as root, with buildah)
+	@Dockerfiles/check-images.sh
+
 # What the binaries are made of. Built once, unoptimised, as it has little to do.
 SBOM_VERSION := 0.10.0
 SBOM_ROOT := target/tools/cargo-sbom-$(SBOM_VERSION)
