@@ -40,8 +40,8 @@ def unexplained_alerts():
     explained = anchors(Path(OPERATIONS)) if Path(OPERATIONS).exists() else set()
     for rules in sorted(Path(ALERTS).rglob("*.y*ml")) if Path(ALERTS).is_dir() else []:
         for alert in re.findall(r"^\s*-?\s*alert:\s*(\w+)", rules.read_text(), flags=re.MULTILINE):
-            if alert.lower() not in explained:
-                yield f"{rules}: {alert}: {OPERATIONS} has no heading of this name"
+            if f"alert-{alert.lower()}" not in explained:
+                yield f"{rules}: {alert}: {OPERATIONS} has no heading «Alert: {alert}»"
 
 
 def main():
