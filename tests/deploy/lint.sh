@@ -23,7 +23,7 @@ for kustomization in "${kustomizations[@]}"; do
 done
 for component in "${components[@]}"; do
     name=$(basename "$(dirname "$component")")
-    grep --quiet --recursive --include=kustomization.yaml "^ *- .*$name\$" deploy tests/deploy/everything || {
+    grep --quiet --recursive --include=kustomization.yaml --extended-regexp "^[^#]*/$name\\]?\$" deploy tests/deploy/everything || {
         echo "nothing renders the component $component" >&2
         exit 1
     }

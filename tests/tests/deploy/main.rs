@@ -10,4 +10,8 @@
 mod containers;
 mod manifests;
 mod names;
+mod registry_kit;
 mod rights;
+mod samples;
+mod seed;
+mod writable;

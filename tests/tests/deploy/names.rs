@@ -9,7 +9,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::containers::{Container, SERVICES, settings, variables};
-use crate::manifests::{APPLIED, EVERYTHING, Manifests, items, render, text, texts};
+use crate::manifests::{APPLIED, EVERYTHING, Manifests, items, render, root, text, texts};
 
 /// What a cluster has in each namespace by itself.
 const OF_THE_CLUSTER: &str = "kube-root-ca.crt";
@@ -111,6 +111,7 @@ fn images_are_called_as_their_services_and_ports_are_those_on_which_they_listen(
             let image = text(&container.spec["image"]);
             let (name, tag) = image.split_once(':').expect("an image with a tag");
             assert_eq!(name, format!("model-catalog-bridge/{service}"));
+            assert!(root().join(format!("Dockerfiles/{service}.Dockerfile")).is_file(), "`make images` builds it");
             assert_eq!(tag, env!("CARGO_PKG_VERSION"));
             let ports: Vec<&Value> = items(&container.spec["ports"]).collect();
             assert_eq!(ports.len(), 1, "{service}");
@@ -233,6 +234,12 @@ fn selectors_find_what_they_are_for() {
                 services.flat_map(|service| items(&service["spec"]["ports"]).map(|port| text(&port["name"]))).collect();
             assert_eq!(ports, ["http", "http", "http"], "the endpoint's port");
             assert_eq!(texts(&monitor["spec"]["targetLabels"]), ["app.kubernetes.io/name"]);
+        }
+        for monitor in manifests.of_kind("PodMonitor") {
+            assert_eq!(found(&monitor["spec"]["selector"]["matchLabels"]), 1);
+            let named = ours(manifests).into_iter().map(|container| container.spec["ports"][0]["name"].clone());
+            let asked = items(&monitor["spec"]["podMetricsEndpoints"]).map(|endpoint| endpoint["port"].clone());
+            assert_eq!(asked.collect::<Vec<_>>(), named.collect::<Vec<_>>(), "one endpoint a container");
         }
         let ports: BTreeSet<u64> =
             SERVICES.iter().map(|service| u64::from(port(service))).chain([7007, 9464]).collect();

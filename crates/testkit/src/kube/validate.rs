@@ -8,7 +8,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use k8s_openapi::api::{coordination::v1 as coordination, core::v1 as core, rbac::v1 as rbac};
+use k8s_openapi::api::{
+    apps::v1 as apps, batch::v1 as batch, coordination::v1 as coordination, core::v1 as core,
+    networking::v1 as networking, policy::v1 as policy, rbac::v1 as rbac,
+};
 
 use super::failure::{Failure, FieldError};
 use super::object::{meta, name};
@@ -36,10 +39,16 @@ pub(crate) fn decode(resource: &ResourceType, object: Value) -> Result<Value, Fa
         "configmaps" => typed::<core::ConfigMap>(object),
         "events" => typed::<core::Event>(object),
         "namespaces" => typed::<core::Namespace>(object),
+        "persistentvolumeclaims" => typed::<core::PersistentVolumeClaim>(object),
         "pods" => typed::<core::Pod>(object),
         "secrets" => typed::<core::Secret>(object),
         "serviceaccounts" => typed::<core::ServiceAccount>(object),
         "services" => typed::<core::Service>(object),
+        "deployments" => typed::<apps::Deployment>(object),
+        "jobs" => typed::<batch::Job>(object),
+        "ingresses" => typed::<networking::Ingress>(object),
+        "networkpolicies" => typed::<networking::NetworkPolicy>(object),
+        "poddisruptionbudgets" => typed::<policy::PodDisruptionBudget>(object),
         "leases" => typed::<coordination::Lease>(object),
         "roles" => typed::<rbac::Role>(object),
         "rolebindings" => typed::<rbac::RoleBinding>(object),

@@ -3,7 +3,7 @@
 
 mod flows;
 mod granted;
-mod world;
+pub(crate) mod world;
 
 use std::collections::BTreeSet;
 
