@@ -38,6 +38,7 @@ if [ -n "$tools" ]; then
     actionlint || status=1
     mapfile -t scripts < <(git ls-files '*.sh' .ci/run)
     shellcheck --severity=warning "${scripts[@]}" || status=1
+    tests/lint/docs.py || status=1
     check-jsonschema --builtin-schema vendor.renovate renovate.json || status=1
 fi
 exit "$status"
