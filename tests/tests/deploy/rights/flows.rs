@@ -100,6 +100,21 @@ async fn first_sync(world: &World) -> Result<(), String> {
     shows_model(world, "granite").await
 }
 
+/// What was found is gone for certain only when everything could be looked at.
+pub(crate) async fn a_registry_goes(world: &World) -> Result<(), String> {
+    let registry = registry("granite").await;
+    world.kube.apply(service("main", "model-registry", &registry));
+    world.start_all(&[("SOURCE_GRACE", "0s")]).await;
+    shows_model(world, "granite").await?;
+    world.kube.delete("Service", REGISTRIES, "main");
+    world
+        .reaches("its entries are gone", async || {
+            let documents = world.documents().await?;
+            if documents.is_empty() { Ok(()) } else { Err(format!("{:?} are listed", documents.keys())) }
+        })
+        .await
+}
+
 async fn registries_by_routes(world: &World) -> Result<(), String> {
     let registry = registry("granite").await;
     world.kube.apply(plain(registry_route(REGISTRIES, "main-rest", &registry.address().to_string())));

@@ -103,6 +103,14 @@ flows! {
     backstage_is_found_by_its_route: BackstageByRoute;
 }
 
+/// Without Routes in the cluster nothing is missed for lack of a right on them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plain_kubernetes_needs_no_right_on_routes() {
+    let Some(manifests) = render("deploy/standalone/overlays/kubernetes") else { return };
+    let world = World::new(&manifests, None).await;
+    flows::a_registry_goes(&world).await.unwrap();
+}
+
 #[test]
 fn nothing_is_granted_that_has_no_such_test() {
     let Some(manifests) = render(EVERYTHING) else { return };

@@ -10,7 +10,7 @@ use system_tests::{SOON, http, port};
 use tempfile::TempDir;
 use testkit::kube::{KubeApi, RecordedRequest};
 
-use super::granted::{Missing, Right};
+use super::granted::{self, Missing, Right};
 use crate::containers::settings;
 use crate::manifests::Manifests;
 
@@ -60,7 +60,10 @@ impl World {
     pub(crate) async fn new(manifests: &Manifests, missing: Option<Missing>) -> Self {
         service::http_client::install_crypto_provider();
         let namespace = manifests.namespace();
-        let builder = KubeApi::builder().with_kserve().with_routes().with_llm(&["v1alpha2"]);
+        let plain = KubeApi::builder().with_kserve().with_llm(&["v1alpha2"]);
+        // On plain Kubernetes there are neither Routes nor rights on them.
+        let has_routes = granted::rights(manifests).iter().any(|right| right.contains("routes.route.openshift.io"));
+        let builder = if has_routes { plain.with_routes() } else { plain };
         let kube = builder.namespace(&namespace).namespace(REGISTRIES).namespace(MODELS).start().await;
         let right = missing.as_ref().map(|missing| missing.right);
         for object in missing.map_or_else(|| manifests.rights(), |missing| missing.objects) {
