@@ -24,6 +24,10 @@ up: ## Run the three services in one process against real settings
 build: ## Build the release binaries
 	$(CARGO) build --release --workspace --bins
 
+.PHONY: completions
+completions: ## Write shell completions and man pages of all programs to target/share
+	$(CARGO) run --quiet -p bridge -- manual target/share
+
 # Backstage comes from npm, where Node is: REQUIRE_BACKSTAGE=1 insists on it, SKIP_BACKSTAGE=1 does without.
 .PHONY: test
 test: ## Run all tests

@@ -97,6 +97,14 @@ impl CatalogClient {
         }
     }
 
+    /// Has Backstage read a location as if it were registered, which it is not. What is wrong with the type, the target or
+    /// what is read there is a [`BackstageError::Status`] of 400.
+    pub async fn try_location(&self, kind: &str, target: &str) -> Result<(), BackstageError> {
+        let mut call = self.call(Method::POST, &["locations"]).with_body(&NewLocation { kind, target });
+        call.builder = call.builder.query(&[("dryRun", "true")]);
+        call.send().await.map(drop)
+    }
+
     /// Removes a location and the entities that came from it. One that is not there counts as removed.
     pub async fn delete_location(&self, id: &str) -> Result<(), BackstageError> {
         match self.call(Method::DELETE, &["locations", id]).send().await {

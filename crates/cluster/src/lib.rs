@@ -6,6 +6,7 @@ pub mod discovery;
 pub mod kserve;
 pub mod llm;
 pub mod owned;
+pub mod probe;
 pub mod routes;
 pub mod watch;
 

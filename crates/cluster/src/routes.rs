@@ -16,7 +16,8 @@ use crate::{
 };
 
 const VERSION: &str = "v1";
-const ROUTES: CustomResource = CustomResource { group: "route.openshift.io", versions: &[VERSION], plural: "routes" };
+pub(crate) const ROUTES: CustomResource =
+    CustomResource { group: "route.openshift.io", versions: &[VERSION], plural: "routes" };
 const NAME_LABEL: &str = "app.kubernetes.io/name";
 
 /// What the bridge reads of a Route.

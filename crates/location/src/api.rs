@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use axum::routing::{delete, get, post};
+use axum::{Json, Router};
 use bridge_api::{EntryKey, PostBody, Upserted, from_json};
 use http::StatusCode;
-use serde::Deserialize;
+use model_catalog::render::Format;
+use serde::{Deserialize, Serialize};
 use service::{ApiError, Authorizer, Readiness};
 
 use crate::catalog::ServedCatalog;
@@ -30,6 +31,7 @@ pub struct Api {
 pub fn router(catalog: Arc<ServedCatalog>, readiness: Readiness, authorizer: &Authorizer) -> Router {
     let reads = Router::new()
         .route("/list", get(list))
+        .route("/status", get(status))
         .route("/modelcard", get(model_card))
         .route("/{model}/{version}/{file}", get(document))
         // Newer providers of RHDH ask for `/models/` with the URI, or all of it, behind.
@@ -50,6 +52,27 @@ impl Api {
         let reason = self.readiness.reason().unwrap_or_else(|| "nothing was loaded from storage yet".to_owned());
         Err(ApiError::unavailable(reason))
     }
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Status {
+    format: Format,
+    entries: usize,
+    model_cards: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_ready: Option<String>,
+}
+
+/// What is served, in short, ready or not.
+async fn status(State(api): State<Api>) -> Json<Status> {
+    let snapshot = api.catalog.snapshot();
+    Json(Status {
+        format: api.catalog.format(),
+        entries: snapshot.entries(),
+        model_cards: snapshot.cards(),
+        not_ready: api.readiness.reason(),
+    })
 }
 
 #[derive(Debug, Deserialize)]

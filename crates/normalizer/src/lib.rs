@@ -17,5 +17,5 @@ pub mod status;
 
 mod run;
 
-pub use run::{observe, projection_settings, run, start};
+pub use run::{access, observe, projection_settings, run, start};
 pub use settings::Settings;

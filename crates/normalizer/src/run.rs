@@ -39,7 +39,7 @@ pub async fn start(settings: Settings, shutdown: Shutdown) -> anyhow::Result<Run
     let readiness = Readiness::not_ready("storage was not reached yet");
     let (board, status) = (Board::default(), EngineStatus::default());
     let server = ServerBuilder::new("normalizer")
-        .router(status::router(board.clone(), status.clone()))
+        .router(status::router(board.clone(), status.clone(), settings.format))
         .metrics(metrics)
         .tls(settings.tls.load()?)
         .readiness(readiness.clone());
@@ -168,7 +168,8 @@ fn registry_tls(settings: &Settings) -> TlsSettings {
     }
 }
 
-fn access(settings: &Settings, token: Token) -> anyhow::Result<Access> {
+/// How registries are read with these settings, with `token` unless they give one.
+pub fn access(settings: &Settings, token: Token) -> anyhow::Result<Access> {
     let tls = registry_tls(settings);
     let token = settings.registry_token()?.map_or(token, Token::Given);
     let guard = settings.foreign.guard(settings.pod_ip);

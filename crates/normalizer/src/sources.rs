@@ -77,7 +77,31 @@ impl Token {
     }
 }
 
+/// The way to an address.
+#[derive(Clone)]
+pub struct Line {
+    /// The HTTP client.
+    pub http: reqwest::Client,
+    /// The token that is sent.
+    pub token: TokenSource,
+    /// Whether one may be sent at all.
+    pub sends_token: bool,
+}
+
 impl Access {
+    /// The way to what the settings name.
+    pub fn to_named(&self) -> Line {
+        Line { http: self.http.clone(), token: self.token.source(), sends_token: true }
+    }
+
+    /// The way to what was found, where the token goes to these namespaces.
+    pub fn to_found(&self, endpoint: &Endpoint, namespaces: &TokenNamespaces) -> Line {
+        let address = Address::found(endpoint, namespaces);
+        let sends_token = address.trust != Trust::FoundElsewhere;
+        let (http, token) = self.to(&address);
+        Line { http, token, sends_token }
+    }
+
     /// The client for an address, and the token that it is sent.
     fn to(&self, address: &Address) -> (reqwest::Client, TokenSource) {
         match address.trust {
@@ -88,7 +112,7 @@ impl Access {
     }
 
     /// Takes out of a discovery what is not to be asked. That is a problem, not the absence of a registry.
-    fn refuse(&self, discovery: &mut Discovery) {
+    pub fn refuse(&self, discovery: &mut Discovery) {
         let Discovery { registries, catalogs, problems, .. } = discovery;
         for endpoints in [registries, catalogs] {
             endpoints.retain(|endpoint| {

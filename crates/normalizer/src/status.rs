@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use jiff::Timestamp;
+use model_catalog::render::Format;
 use serde::Serialize;
 
 use crate::hold::HeldRemoval;
@@ -52,6 +53,7 @@ impl EngineStatus {
 
 #[derive(Debug, Serialize)]
 struct Status {
+    format: Format,
     sources: BTreeMap<SourceId, ShownSource>,
     #[serde(flatten)]
     progress: Progress,
@@ -66,12 +68,12 @@ struct ShownSource {
 }
 
 /// The route.
-pub fn router(board: Board, engine: EngineStatus) -> Router {
-    Router::new().route("/status", get(status)).with_state((board, engine))
+pub fn router(board: Board, engine: EngineStatus, format: Format) -> Router {
+    Router::new().route("/status", get(status)).with_state((board, engine, format))
 }
 
-async fn status(State((board, engine)): State<(Board, EngineStatus)>) -> Json<Status> {
+async fn status(State((board, engine, format)): State<(Board, EngineStatus, Format)>) -> Json<Status> {
     let shown = |status: SourceStatus| ShownSource { stale: status.failure.is_some(), status };
     let sources = board.statuses().into_iter().map(|(id, status)| (id, shown(status))).collect();
-    Json(Status { sources, progress: engine.current() })
+    Json(Status { format, sources, progress: engine.current() })
 }

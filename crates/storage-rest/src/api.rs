@@ -1,8 +1,9 @@
-//! The routes of the Go bridge's storage. What is ours is additive: `POST /settle`, `details=true` at `/list`, a key set as
+//! The routes of the Go bridge's storage. What is ours is additive: `POST /settle`, `GET /status`, `details=true` at `/list`, a key set as
 //! a JSON body, and many entries at once by `POST /fetch`.
 
 mod fetch_many;
 mod list;
+mod status;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
@@ -17,6 +18,8 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use service::{ApiError, Authorizer};
+
+pub use status::Facts;
 
 use crate::deliver::{Settled, Touched};
 use crate::metrics::StorageMetrics;
@@ -33,6 +36,8 @@ pub struct Api {
     pub touched: Arc<Touched>,
     /// What is counted.
     pub metrics: StorageMetrics,
+    /// What never changes of what the status tells.
+    pub facts: Facts,
 }
 
 /// The routes, for those whom `authorizer` lets in.
@@ -41,7 +46,10 @@ pub fn router(api: Api, authorizer: &Authorizer) -> Router {
         .route("/upsert", post(upsert))
         .route("/currentkeyset", post(current_key_set))
         .route("/settle", post(settle));
-    let reads = Router::new().route("/list", get(list::list)).route("/fetch", get(fetch).post(fetch_many::fetch_many));
+    let reads = Router::new()
+        .route("/list", get(list::list))
+        .route("/fetch", get(fetch).post(fetch_many::fetch_many))
+        .route("/status", get(status::status));
     authorizer.guard_writes(writes).merge(authorizer.guard_reads(reads)).with_state(api)
 }
 

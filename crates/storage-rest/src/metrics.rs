@@ -28,7 +28,8 @@ pub enum Target {
 }
 
 impl Target {
-    const fn as_str(self) -> &'static str {
+    /// Its name, as labels have it.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Location => "location",
             Self::Backstage => "backstage",
@@ -124,6 +125,16 @@ impl StorageMetrics {
     /// The store was listed.
     pub fn listed(&self, entries: usize) {
         self.entries.set(gauge(entries));
+    }
+
+    /// How many entries there were when the store was last listed.
+    pub fn entries_listed(&self) -> i64 {
+        self.entries.get()
+    }
+
+    /// How much was still to be delivered when that was last counted.
+    pub fn undelivered_to(&self, target: Target) -> i64 {
+        self.undelivered.get_or_create(&TargetLabel { target: target.as_str() }).get()
     }
 
     /// A delivery was tried.

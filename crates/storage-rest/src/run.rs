@@ -118,6 +118,7 @@ impl Service {
             settled: Settled::default(),
             touched: Arc::new(Touched::default()),
             metrics: StorageMetrics::new(metrics),
+            facts: api::Facts { format: settings.format, push_to_backstage: settings.backstage.push_to_rhdh },
         };
         Ok(Self {
             pace: settings.pace(),

@@ -69,6 +69,7 @@ struct Inner {
     locations: Vec<RegisteredLocation>,
     hidden: BTreeSet<String>,
     refused: BTreeSet<String>,
+    unreadable: Vec<(String, String)>,
     entities: Vec<Value>,
     refreshed: Vec<String>,
     requests: Vec<ReceivedRequest>,
@@ -163,6 +164,11 @@ impl ScriptedBackstage {
     /// From now on it answers 400 to whoever registers this target.
     pub fn refuse_target(&self, target: &str) {
         self.lock().refused.insert(target.to_owned());
+    }
+
+    /// From now on it can't read targets that begin so, and says this of them where a location is only tried.
+    pub fn cannot_read(&self, target_prefix: &str, says: &str) {
+        self.lock().unreadable.push((target_prefix.to_owned(), says.to_owned()));
     }
 
     /// Loses all locations, as a Backstage whose database was reset.

@@ -7,6 +7,7 @@ pub mod backend;
 pub mod config_map;
 pub mod github;
 mod group;
+pub mod rehearsal;
 pub mod sql;
 
 use async_trait::async_trait;

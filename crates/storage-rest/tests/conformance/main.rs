@@ -1,6 +1,7 @@
 //! Every store passes one suite ([`suite`]); what only ConfigMaps have to stand is in [`config_map`] (one of them) and
 //! [`config_map_shards`] (many), and what fits into them in [`config_map_limits`]; what only databases have to stand is in
-//! [`sql`] and [`postgres_faults`], what only GitHub has to in [`github`].
+//! [`sql`] and [`postgres_faults`], what only GitHub has to in [`github`]; that
+//! nothing is left by a look whether they can be written is in [`rehearsal`].
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that is set up wrongly should stop at once")]
 
@@ -10,6 +11,7 @@ mod config_map_limits;
 mod config_map_shards;
 mod github;
 mod postgres_faults;
+mod rehearsal;
 mod small_config_maps;
 mod sql;
 mod suite;

@@ -19,6 +19,7 @@ impl Inner {
                 let listed = self.locations.iter().filter(|item| !self.hidden.contains(&item.id));
                 Json(listed.map(|item| json!({ "data": flat(item) })).collect::<Vec<Value>>()).into_response()
             }
+            ("POST", ["locations"]) if request.query == "dryRun=true" => self.rehearse(&request.body),
             ("POST", ["locations"]) => self.create(&request.body),
             ("GET", ["locations", id]) => match self.locations.iter().find(|item| item.id == *id) {
                 Some(location) => Json(flat(location)).into_response(),
@@ -68,14 +69,37 @@ impl Inner {
         StatusCode::OK.into_response()
     }
 
-    fn create(&mut self, body: &Value) -> Response {
+    /// Judges a location as if it were to be registered, and says what reading it would say.
+    fn rehearse(&self, body: &Value) -> Response {
+        let (kind, target) = match self.checked(body) {
+            Ok(checked) => checked,
+            Err(refusal) => return *refusal,
+        };
+        if let Some((_, said)) = self.unreadable.iter().find(|(prefix, _)| target.starts_with(prefix.as_str())) {
+            return failure(StatusCode::BAD_REQUEST, "InputError", said);
+        }
+        let exists = self.locations.iter().any(|item| item.kind == kind && item.target == target);
+        let location = json!({ "id": format!("{kind}:{target}"), "type": kind, "target": target });
+        (StatusCode::CREATED, Json(json!({ "exists": exists, "location": location, "entities": [] }))).into_response()
+    }
+
+    fn checked<'a>(&self, body: &'a Value) -> Result<(&'a str, &'a str), Box<Response>> {
         let text = |name: &str| body.get(name).and_then(Value::as_str).filter(|value| !value.is_empty());
         let (Some(kind), Some(target)) = (text("type"), text("target")) else {
-            return failure(StatusCode::BAD_REQUEST, "InputError", "type and target are required");
+            return Err(Box::new(failure(StatusCode::BAD_REQUEST, "InputError", "type and target are required")));
         };
         if kind == BRIDGE_LOCATION_TYPE && !self.knows_bridge_type {
-            return failure(StatusCode::BAD_REQUEST, "InputError", "Registered locations must be of type 'url'");
+            let message = "Registered locations must be of type 'url'";
+            return Err(Box::new(failure(StatusCode::BAD_REQUEST, "InputError", message)));
         }
+        Ok((kind, target))
+    }
+
+    fn create(&mut self, body: &Value) -> Response {
+        let (kind, target) = match self.checked(body) {
+            Ok(checked) => checked,
+            Err(refusal) => return *refusal,
+        };
         if self.refused.contains(target) {
             return failure(StatusCode::BAD_REQUEST, "InputError", "The target is refused");
         }

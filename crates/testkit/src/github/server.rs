@@ -231,6 +231,7 @@ impl State {
     }
 
     fn in_repository(&mut self, parts: &Parts, path: &[&str], body: &Value) -> Answer {
+        let may_push = self.access.permission(bearer(parts)) == Some(Permission::Write);
         let repository = &mut self.repository;
         let answered = match (parts.method.as_str(), path) {
             ("GET", []) => Ok(Answer::json(
@@ -240,6 +241,7 @@ impl State {
                     "full_name": format!("{}/{}", self.owner, self.name),
                     "default_branch": repository.default_branch,
                     "archived": repository.archived,
+                    "permissions": { "pull": true, "push": may_push },
                 }),
             )),
             ("GET", ["git", "ref", "heads", branch @ ..]) => {

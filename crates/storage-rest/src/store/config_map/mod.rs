@@ -25,6 +25,7 @@ use kube::Client;
 use super::group::Group;
 use super::{Filling, ImportedLocation, IndexEntry, Outcome, Store, StoreError, StoredEntry};
 use layout::FILLING;
+use requests::Requests;
 use shard::Snapshot;
 use shards::Shards;
 use value::Value;
@@ -49,6 +50,14 @@ impl ConfigMapStore {
         store.writer().make_first().await?;
         store.writer().bring_home().await?;
         Ok(store)
+    }
+
+    /// Whether the API would let the store write in `namespace`: it judges a write of the first ConfigMap, and does
+    /// none.
+    pub async fn rehearse(client: Client, namespace: &str) -> Result<(), StoreError> {
+        let store = format!("ConfigMaps in namespace {namespace}");
+        let requests = Requests::new(client, namespace, Retries::default().request_timeout);
+        requests.rehearse(CONFIG_MAP_NAME).await.map_err(|failure| requests.error(store, &failure))
     }
 
     fn writer(&self) -> Writer<'_> {

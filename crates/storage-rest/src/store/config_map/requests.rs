@@ -6,6 +6,7 @@ use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use k8s_openapi::Resource as _;
 use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
 use kube::api::{GetParams, ListParams, Patch, PatchParams, PostParams};
 use kube::client::Body;
@@ -128,6 +129,22 @@ impl Requests {
     pub(super) async fn patch(&self, name: &str, patch: &Value) -> Result<Metadata, Failure> {
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         self.send("patch", self.base.patch_metadata(name, &params, &Patch::Merge(patch))).await
+    }
+
+    /// Has the API judge the writes that the store makes, and do none of them.
+    pub(super) async fn rehearse(&self, name: &str) -> Result<(), Failure> {
+        if self.get_metadata(name).await?.is_some() {
+            let params =
+                PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), dry_run: true, ..PatchParams::default() };
+            let nothing = serde_json::json!({ "binaryData": {} });
+            let patch = self.base.patch_metadata(name, &params, &Patch::Merge(&nothing));
+            return self.send::<Metadata>("patch", patch).await.map(drop);
+        }
+        let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+        let config_map = ConfigMap { metadata, ..ConfigMap::default() };
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), dry_run: true };
+        let body = serde_json::to_vec(&config_map).map_err(|error| Failure::unwell("create", error.to_string()))?;
+        self.send::<Metadata>("create", self.base.create(&params, body)).await.map(drop)
     }
 
     /// The error that tells of a failure.

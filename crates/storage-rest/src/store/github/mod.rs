@@ -90,7 +90,37 @@ pub struct GithubStore {
     committed: Mutex<Option<Instant>>,
 }
 
+/// Whether a commit would be taken, as far as GitHub tells without one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pushing {
+    /// The token may push; a rule of the branch may still be against it.
+    Allowed,
+    /// It may only read.
+    Refused,
+    /// GitHub does not say for this kind of token.
+    Unknown,
+}
+
 impl GithubStore {
+    /// Whether the repository can be seen and, as far as GitHub tells, written. Changes nothing.
+    pub async fn rehearse(options: GithubOptions) -> Result<Pushing, StoreError> {
+        let describe = options.describe();
+        let client =
+            GithubClient::new(options.api, options.repository, options.credentials, &options.tls).map_err(|error| {
+                StoreError::Settings { store: describe.clone(), reason: format!("STORAGE_GITHUB_CA: {error}") }
+            })?;
+        let info = client.repository_info().await.map_err(|error| error.into_store_error(describe.clone()))?;
+        if info.archived {
+            let reason = format!("{} is archived, which makes it read-only", client.repository);
+            return Err(StoreError::Settings { store: describe, reason });
+        }
+        Ok(match info.permissions {
+            Some(permissions) if permissions.push => Pushing::Allowed,
+            Some(_) => Pushing::Refused,
+            None => Pushing::Unknown,
+        })
+    }
+
     /// Looks at the repository. Neither an empty one nor a missing branch is an error: the first commit makes them.
     pub async fn open(options: GithubOptions) -> Result<Self, StoreError> {
         let describe = options.describe();

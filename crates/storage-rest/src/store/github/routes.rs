@@ -16,6 +16,16 @@ pub(super) struct RepositoryInfo {
     pub(super) default_branch: String,
     #[serde(default)]
     pub(super) archived: bool,
+    /// What the caller may do; not every kind of token is told.
+    #[serde(default)]
+    pub(super) permissions: Option<RepositoryPermissions>,
+}
+
+/// What the caller may do with a repository.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(super) struct RepositoryPermissions {
+    #[serde(default)]
+    pub(super) push: bool,
 }
 
 /// Where a branch is.

@@ -9,6 +9,7 @@ mod database;
 mod fault;
 mod plan;
 mod postgres;
+pub mod rehearsal;
 mod rows;
 mod sqlite;
 

@@ -38,23 +38,27 @@ pub(super) struct PostgresTables {
 
 impl PostgresTables {
     pub(super) async fn open(database: &PostgresDatabase) -> Result<Self, StoreError> {
-        let store = || database.to_string();
-        // Not by the pool, which would keep trying, and not say why.
         let options = database.current_options();
-        let connected = tokio::time::timeout(CONNECT_WITHIN, options.connect()).await;
-        let mut connection = match connected {
-            Ok(Ok(connection)) => connection,
-            Ok(Err(error)) => return Err(not_connected(store(), &error)),
-            Err(_) => {
-                let reason = format!("no connection within {} s", CONNECT_WITHIN.as_secs());
-                return Err(StoreError::Unavailable { store: store(), reason });
-            }
-        };
+        let mut connection = connect(database).await?;
         prepare(&mut connection, database).await?;
         // Whatever comes of it: its work is done.
         let _ = connection.close().await;
         let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(CONNECT_WITHIN);
         Ok(Self { database: database.clone(), pool: pool.connect_lazy_with(options) })
+    }
+}
+
+/// Not by the pool, which would keep trying, and not say why.
+pub(super) async fn connect(database: &PostgresDatabase) -> Result<PgConnection, StoreError> {
+    let store = || database.to_string();
+    let options = database.current_options();
+    match tokio::time::timeout(CONNECT_WITHIN, options.connect()).await {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(error)) => Err(not_connected(store(), &error)),
+        Err(_) => {
+            let reason = format!("no connection within {} s", CONNECT_WITHIN.as_secs());
+            Err(StoreError::Unavailable { store: store(), reason })
+        }
     }
 }
 
@@ -259,7 +263,7 @@ fn sqlstate(error: &sqlx::Error) -> Option<String> {
 }
 
 /// By the codes of the server (postgresql.org/docs/current/errcodes-appendix.html).
-fn fault(error: &sqlx::Error) -> Fault {
+pub(super) fn fault(error: &sqlx::Error) -> Fault {
     let code = match error {
         sqlx::Error::Database(_) => sqlstate(error).unwrap_or_default(),
         sqlx::Error::Io(_) => return Fault::Lost,
