@@ -10,6 +10,7 @@
 mod containers;
 mod manifests;
 mod names;
+mod overrides;
 mod registry_kit;
 mod rights;
 mod samples;

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use crate::containers::{Container, SERVICES, settings, variables};
 use crate::manifests::{APPLIED, EVERYTHING, Manifests, items, render, root, text, texts};
 
-/// What a cluster has in each namespace by itself.
-const OF_THE_CLUSTER: &str = "kube-root-ca.crt";
+/// What is not in the manifests: what a cluster has in each namespace by itself, and Secrets that an operator makes.
+const OF_OTHERS: [&str; 3] = ["kube-root-ca.crt", "model-catalog-tokens", "model-catalog-backstage"];
 
 /// Runs a check on each kustomization, and says which one it was that failed.
 fn each(check: impl Fn(&Manifests)) {
@@ -32,13 +32,13 @@ fn command(service: &str) -> clap::Command {
     }
 }
 
-/// Where a service listens unless it is told otherwise.
-fn port(service: &str) -> u16 {
-    let nothing = BTreeMap::new();
+/// Where a service listens, as the manifests tell it to.
+fn port(manifests: &Manifests, service: &str) -> u16 {
+    let environment = manifests.environment(&manifests.container(service));
     let address: SocketAddr = match service {
-        "normalizer" => settings::<normalizer::Settings>(&nothing).admin_address,
-        "storage-rest" => settings::<storage_rest::Settings>(&nothing).listen_address,
-        _ => settings::<location::Settings>(&nothing).listen_address,
+        "normalizer" => settings::<normalizer::Settings>(&environment).admin_address,
+        "storage-rest" => settings::<storage_rest::Settings>(&environment).listen_address,
+        _ => settings::<location::Settings>(&environment).listen_address,
     };
     address.port()
 }
@@ -110,12 +110,12 @@ fn images_are_called_as_their_services_and_ports_are_those_on_which_they_listen(
             let service = container.name();
             let image = text(&container.spec["image"]);
             let (name, tag) = image.split_once(':').expect("an image with a tag");
-            assert_eq!(name, format!("model-catalog-bridge/{service}"));
+            assert_eq!(name, format!("registry.invalid/model-catalog-bridge/{service}"), "nobody's");
             assert!(root().join(format!("Dockerfiles/{service}.Dockerfile")).is_file(), "`make images` builds it");
             assert_eq!(tag, env!("CARGO_PKG_VERSION"));
             let ports: Vec<&Value> = items(&container.spec["ports"]).collect();
             assert_eq!(ports.len(), 1, "{service}");
-            assert_eq!(ports[0]["containerPort"], json!(port(&service)));
+            assert_eq!(ports[0]["containerPort"], json!(port(manifests, &service)));
             for probe in ["livenessProbe", "readinessProbe"].map(|probe| &container.spec[probe]["httpGet"]) {
                 assert!(probe.is_null() || probe["port"] == ports[0]["name"], "{service}: {probe}");
             }
@@ -155,7 +155,7 @@ fn every_container_is_confined() {
 fn volumes_and_references_lead_to_objects_that_are_there() {
     each(|manifests| {
         let exists = |kind: &str, name: &Value| {
-            name.is_null() || *name == OF_THE_CLUSTER || manifests.find(kind, &text(name)).is_some()
+            name.is_null() || OF_OTHERS.iter().any(|other| name == other) || manifests.find(kind, &text(name)).is_some()
         };
         for container in ours(manifests) {
             let name = container.name();
@@ -176,12 +176,14 @@ fn volumes_and_references_lead_to_objects_that_are_there() {
             for variable in items(&container.spec["env"]) {
                 let reference = &variable["valueFrom"]["secretKeyRef"];
                 assert!(exists("Secret", &reference["name"]), "{name}: {variable}");
-                if let Some(secret) = reference["name"].as_str().and_then(|secret| manifests.find("Secret", secret)) {
-                    assert!(secret["data"].get(text(&reference["key"])).is_some(), "{name}: {variable}");
-                }
+                assert!(reference.is_null() || reference["optional"] == true, "{name}: {variable} may be left out");
             }
             // A file that a setting names lies in a volume.
+            let known = variables(&command(&name));
             for (variable, file) in manifests.environment(&container) {
+                if !known.contains(&variable) {
+                    continue;
+                }
                 let of_the_account = file.starts_with("/var/run/secrets/kubernetes.io/serviceaccount/");
                 let is_mounted = items(&container.spec["volumeMounts"])
                     .any(|mount| file.starts_with(&format!("{}/", text(&mount["mountPath"]))));
@@ -199,14 +201,14 @@ fn volumes_and_references_lead_to_objects_that_are_there() {
     });
 }
 
+/// Also no empty one, which would take the place of what an operator has put there.
 #[test]
 fn no_secret_has_a_value() {
     each(|manifests| {
         for secret in manifests.of_kind("Secret") {
-            let values = secret["data"].as_object().into_iter().flatten();
-            for (key, value) in values {
-                assert_eq!(value, "", "{key} of {}", secret["metadata"]["name"]);
-            }
+            let name = &secret["metadata"]["name"];
+            assert_eq!(secret["type"], "kubernetes.io/service-account-token", "{name}: the cluster fills it in");
+            assert!(secret["data"].is_null() && secret["stringData"].is_null(), "{name}");
         }
     });
 }
@@ -224,9 +226,11 @@ fn selectors_find_what_they_are_for() {
         for service in manifests.of_kind("Service") {
             assert_eq!(found(&service["spec"]["selector"]), 1, "{}", service["metadata"]["name"]);
         }
-        for budget in manifests.of_kind("PodDisruptionBudget") {
-            assert_eq!(found(&budget["spec"]["selector"]["matchLabels"]), 3);
-        }
+        let budgets: Vec<usize> = manifests
+            .of_kind("PodDisruptionBudget")
+            .map(|budget| found(&budget["spec"]["selector"]["matchLabels"]))
+            .collect();
+        assert_eq!(budgets, vec![1; manifests.of_kind("Deployment").count()], "one for each");
         for monitor in manifests.of_kind("ServiceMonitor") {
             let wanted = &monitor["spec"]["selector"]["matchLabels"];
             let services = manifests.of_kind("Service").filter(|service| has(&service["metadata"]["labels"], wanted));
@@ -242,7 +246,7 @@ fn selectors_find_what_they_are_for() {
             assert_eq!(asked.collect::<Vec<_>>(), named.collect::<Vec<_>>(), "one endpoint a container");
         }
         let ports: BTreeSet<u64> =
-            SERVICES.iter().map(|service| u64::from(port(service))).chain([7007, 9464]).collect();
+            SERVICES.iter().map(|service| u64::from(port(manifests, service))).chain([7007, 9464]).collect();
         for policy in manifests.of_kind("NetworkPolicy") {
             let (name, spec) = (&policy["metadata"]["name"], &policy["spec"]);
             assert!(found(&spec["podSelector"]["matchLabels"]) > 0, "{name} is for no pod");
@@ -310,7 +314,7 @@ fn urls_and_ways_in_lead_to_services() {
             }
         }
         let is_sidecar = manifests.of_kind("Backstage").next().is_some();
-        assert_eq!(internal, if is_sidecar { 0 } else { 5 });
+        assert_eq!(internal, if is_sidecar { 0 } else { 9 }, "three in what each of the three is given");
         for ingress in manifests.of_kind("Ingress") {
             let backend = &ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"];
             has_port(&text(&backend["name"]), &|known| known["name"] == backend["port"]["name"]);
@@ -377,7 +381,7 @@ fn rhdh_is_pointed_at_the_location_in_its_own_pod(#[case] directory: &str) {
     let Some(manifests) = render(directory) else { return };
     let map = manifests.find("ConfigMap", "model-catalog-app-config").unwrap();
     let config: Value = serde_yaml::from_str(&text(&map["data"]["app-config.model-catalog.yaml"])).unwrap();
-    let host = format!("localhost:{}", port("location"));
+    let host = format!("localhost:{}", port(&manifests, "location"));
     assert_eq!(config["backend"]["reading"]["allow"][0]["host"], json!(host));
     let base = format!("http://{host}");
     let provider = config["catalog"]["providers"]["modelCatalog"].as_object().unwrap();
@@ -389,12 +393,19 @@ fn rhdh_is_pointed_at_the_location_in_its_own_pod(#[case] directory: &str) {
         assert_eq!(endpoint["target"], json!(base));
         assert_eq!(endpoint["plugins"], json!([id]));
         assert_eq!(manifests.environment(&manifests.container("normalizer"))["EMIT"], "ai-model-server-api");
+        let kinds = texts(&config["catalog"]["rules"][0]["allow"]);
+        for kind in ["Domain", "System", "Component", "API", "Resource", "AiModelServerAPI"] {
+            assert!(kinds.contains(&kind.to_owned()), "{kind}: these rules take the place of RHDH's");
+        }
     }
-    let cards = manifests.environment(&manifests.container("normalizer"))["BRIDGE_PUBLIC_URL"].clone();
+    let cards = manifests.environment(&manifests.container("normalizer"))["BRIDGE_URL"].clone();
     assert_eq!(cards, base, "model cards are on the same host and port");
     let plugins = manifests.find("ConfigMap", "model-catalog-dynamic-plugins").unwrap();
     let plugins: Value = serde_yaml::from_str(&text(&plugins["data"]["dynamic-plugins.yaml"])).unwrap();
     for plugin in ["catalog-backend-module-model-catalog", "catalog-techdoc-url-reader-backend"] {
         assert!(items(&plugins["plugins"]).any(|known| text(&known["package"]).contains(plugin)), "{plugin}");
     }
+    // A library, of which RHDH could make no dynamic plugin.
+    let is_library = |known: &Value| text(&known["package"]).contains("catalog-model-ai-model-server");
+    assert!(!items(&plugins["plugins"]).any(is_library));
 }

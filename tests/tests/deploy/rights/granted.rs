@@ -15,7 +15,7 @@ pub(crate) struct Right {
     pub(crate) verb: &'static str,
     /// With its API group, where it has one.
     pub(crate) resource: &'static str,
-    /// A namespace, or `everywhere`.
+    /// A namespace, or `everywhere`; with `, by name` for nothing but the objects that a rule names.
     pub(crate) place: &'static str,
 }
 
@@ -66,13 +66,20 @@ fn bindings(manifests: &Manifests) -> Vec<Binding> {
 /// A rule as rules of one group, resource and verb each.
 fn single(rule: &Value) -> Vec<Value> {
     let keys: BTreeSet<&str> = rule.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(keys, BTreeSet::from(["apiGroups", "resources", "verbs"]), "other rules are not foreseen here");
+    let foreseen = BTreeSet::from(["apiGroups", "resources", "verbs", "resourceNames"]);
+    assert!(keys.is_subset(&foreseen), "{rule}: other rules are not foreseen here");
     let mut all = Vec::new();
     for group in texts(&rule["apiGroups"]) {
         for resource in texts(&rule["resources"]) {
             for verb in texts(&rule["verbs"]) {
                 assert!(![&group, &resource, &verb].contains(&&"*".to_owned()), "{rule} grants what nobody listed");
-                all.push(json!({"apiGroups": [group], "resources": [resource], "verbs": [verb]}));
+                let mut single = json!({"apiGroups": [group], "resources": [resource], "verbs": [verb]});
+                if keys.contains("resourceNames") {
+                    // A request without a name is never allowed by such a rule.
+                    assert!(!["list", "watch", "create"].contains(&verb.as_str()), "{rule} grants nothing");
+                    single["resourceNames"] = rule["resourceNames"].clone();
+                }
+                all.push(single);
             }
         }
     }
@@ -81,7 +88,11 @@ fn single(rule: &Value) -> Vec<Value> {
 
 fn written(binding: &Binding) -> Vec<String> {
     let account = binding.account.trim_start_matches("model-catalog-");
-    binding.rules.iter().map(|rule| format!("{account}: {} in {}", verb_and_resource(rule), binding.place)).collect()
+    let written = |rule: &Value| {
+        let by_name = if rule["resourceNames"].is_null() { "" } else { ", by name" };
+        format!("{account}: {} in {}{by_name}", verb_and_resource(rule), binding.place)
+    };
+    binding.rules.iter().map(written).collect()
 }
 
 fn verb_and_resource(rule: &Value) -> String {

@@ -7,7 +7,9 @@ pub(crate) mod world;
 
 use std::collections::BTreeSet;
 
-use crate::manifests::{APPLIED, EVERYTHING, render, root};
+use storage_rest::store::config_map::CONFIG_MAP_NAME;
+
+use crate::manifests::{APPLIED, EVERYTHING, items, render, root, texts};
 use flows::Flow;
 use granted::{Missing, Right};
 use world::World;
@@ -46,10 +48,10 @@ rights! {
     list_routes: "normalizer" "list" "routes.route.openshift.io" in "everywhere" => RegistriesByRoutes;
     get_registry_services: "normalizer" "get" "services" in "rhoai-model-registries" => RegistryBehindProxy;
     get_registry_routes: "normalizer" "get" "routes.route.openshift.io" in "rhoai-model-registries" => NamedRoute;
-    get_config_maps: "storage-rest" "get" "configmaps" in "model-catalog-bridge" => Storage;
+    get_config_maps: "storage-rest" "get" "configmaps" in "model-catalog-bridge, by name" => Storage;
     list_config_maps: "storage-rest" "list" "configmaps" in "model-catalog-bridge" => Storage;
     create_config_maps: "storage-rest" "create" "configmaps" in "model-catalog-bridge" => Storage;
-    patch_config_maps: "storage-rest" "patch" "configmaps" in "model-catalog-bridge" => Storage;
+    patch_config_maps: "storage-rest" "patch" "configmaps" in "model-catalog-bridge, by name" => Storage;
     list_backstage_routes: "storage-rest" "list" "routes.route.openshift.io" in "model-catalog-bridge" => BackstageByRoute;
     review_tokens_at_storage: "storage-rest" "create" "tokenreviews.authentication.k8s.io" in "everywhere" => WritingToStorage;
     review_tokens_at_location: "location" "create" "tokenreviews.authentication.k8s.io" in "everywhere" => WritingToLocation;
@@ -146,6 +148,7 @@ fn the_documentation_lists_exactly_these_rights() {
         let place = match place {
             "the registries' namespace" => "rhoai-model-registries",
             "its namespace" => "model-catalog-bridge",
+            "its namespace, by name" => "model-catalog-bridge, by name",
             other => other,
         };
         for verb in quoted(verbs) {
@@ -157,6 +160,17 @@ fn the_documentation_lists_exactly_these_rights() {
     }
     let tested: BTreeSet<String> = RIGHTS.iter().map(|(right, _)| right.to_string()).collect();
     assert_eq!(documented, tested);
+}
+
+/// ConfigMaps that are named are those of the store, one after the other.
+#[test]
+fn the_config_maps_that_may_be_changed_are_those_of_the_store() {
+    let Some(manifests) = render(EVERYTHING) else { return };
+    let role = manifests.find("Role", "model-catalog-storage-rest").unwrap();
+    let named = items(&role["rules"]).find(|rule| rule["resourceNames"].is_array()).expect("a rule with names");
+    let further = (1..32).map(|number| format!("{CONFIG_MAP_NAME}-{number}"));
+    let expected: Vec<String> = std::iter::once(CONFIG_MAP_NAME.to_owned()).chain(further).collect();
+    assert_eq!(texts(&named["resourceNames"]), expected);
 }
 
 /// What stands between backticks.
