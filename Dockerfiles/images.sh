@@ -3,10 +3,11 @@
 #   ENGINE      podman, docker (with buildx) or buildah; the first of these that is found, when unset
 #   REGISTRY    what stands before the names, as in REGISTRY/model-catalog-bridge/normalizer; nothing when unset
 #   TAG         the version in Cargo.toml when unset
+#   VERSION     what the images' labels call the version; TAG when unset
 #   PLATFORMS   linux/amd64,linux/arm64 for example; that of this machine when unset
 #   SERVICES    which images; all four when unset
 #   RUST_IMAGE  in place of the image that the Dockerfiles name, from a mirror for example
-#   PUSH=1      push them as well
+#   PUSH=1      push them as well, to REGISTRY
 #   DRY_RUN=1   print the commands instead
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,6 +16,12 @@ version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Carg
 tag=${TAG:-$version}
 services=${SERVICES:-normalizer storage-rest location model-catalog-bridge}
 platforms=${PLATFORMS:-}
+
+# Without a registry engines take a public one, where the first part of these names may be anybody's.
+if [ "${PUSH:-0}" = 1 ] && [ -z "${REGISTRY:-}" ]; then
+    echo "PUSH=1 needs REGISTRY: where to push to, as in REGISTRY=registry.example.com/platform" >&2
+    exit 1
+fi
 
 find_engine() {
     local engine
@@ -43,7 +50,7 @@ if [ -n "$(git status --porcelain --untracked-files=no 2> /dev/null)" ]; then re
 created=$(TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2> /dev/null || date -u +%Y-%m-%dT%H:%M:%SZ)
 
 arguments_for() { # service
-    arguments=(--file "Dockerfiles/$1.Dockerfile" --build-arg "VERSION=$tag" --build-arg "REVISION=$revision"
+    arguments=(--file "Dockerfiles/$1.Dockerfile" --build-arg "VERSION=${VERSION:-$tag}" --build-arg "REVISION=$revision"
         --build-arg "CREATED=$created")
     if [ -n "${SOURCE:-}" ]; then arguments+=(--build-arg "SOURCE=$SOURCE"); fi
     if [ -n "${RUST_IMAGE:-}" ]; then arguments+=(--build-arg "RUST_IMAGE=$RUST_IMAGE"); fi
