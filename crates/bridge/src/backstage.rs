@@ -82,7 +82,7 @@ pub(crate) struct CleanupArgs {
     #[command(flatten)]
     token: BridgeTokenSettings,
 
-    /// A PEM file with certificates to trust in the bridges', besides the system's
+    /// A PEM file, or a directory of them, with certificates to trust in the bridges', besides the system's
     #[arg(long, env = "LOCATION_CA", value_name = "FILE")]
     location_ca: Option<PathBuf>,
 

@@ -53,7 +53,7 @@ pub struct Settings {
     #[arg(long, env = "LOCATION_BODY_LIMIT", default_value_t = 16 << 20)]
     pub body_limit: usize,
 
-    /// A PEM file with certificates to trust in storage-rest besides those of the system
+    /// A PEM file, or a directory of them, with certificates to trust in storage-rest besides those of the system
     #[arg(long, env = "STORAGE_CA")]
     pub storage_ca: Option<PathBuf>,
 

@@ -77,7 +77,7 @@ pub struct Settings {
     #[arg(long, env = "KFMR_TOKEN_FILE", value_name = "FILE", help_heading = "Registries")]
     pub kfmr_token_file: Option<PathBuf>,
 
-    /// A PEM file with certificates to trust in registries', besides the system's
+    /// A PEM file, or a directory of them, with certificates to trust in registries', besides the system's
     #[arg(long, env = "REGISTRY_CA", value_name = "FILE", help_heading = "Registries")]
     pub registry_ca: Option<PathBuf>,
 
@@ -129,7 +129,7 @@ pub struct Settings {
     #[arg(long, env = "STORAGE_URL", value_name = "URL", value_parser = http_url, help_heading = "Publishing")]
     pub storage_url: Option<Url>,
 
-    /// A PEM file with certificates to trust in storage's, besides the system's
+    /// A PEM file, or a directory of them, with certificates to trust in storage's, besides the system's
     #[arg(long, env = "STORAGE_CA", value_name = "FILE", help_heading = "Publishing")]
     pub storage_ca: Option<PathBuf>,
 

@@ -21,7 +21,8 @@ const USER_AGENT: &str = concat!("model-catalog-bridge/", env!("CARGO_PKG_VERSIO
 /// Whom to trust.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsSettings {
-    /// A PEM file with certificates to trust besides those of the system; it is read again when it changes.
+    /// A PEM file, or a directory of them, with certificates to trust besides those of the system; read again when it
+    /// changes.
     pub ca_file: Option<PathBuf>,
     /// Take any certificate. For tests of people who know what they do.
     pub insecure_skip_verify: bool,

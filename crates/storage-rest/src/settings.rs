@@ -55,7 +55,7 @@ pub struct Settings {
     #[arg(long, env = "LOCATION_URL", value_name = "URL", value_parser = http_url, help_heading = "Delivery")]
     pub location_url: Option<Url>,
 
-    /// A PEM file with certificates to trust in location's, besides the system's
+    /// A PEM file, or a directory of them, with certificates to trust in location's, besides the system's
     #[arg(long, env = "LOCATION_CA", value_name = "FILE", help_heading = "Delivery")]
     pub location_ca: Option<PathBuf>,
 

@@ -12,11 +12,20 @@ use crate::containers::{Container, SERVICES, settings, variables};
 use crate::manifests::{APPLIED, EVERYTHING, Manifests, items, render, root, text, texts};
 
 /// What is not in the manifests: what a cluster has in each namespace by itself, and Secrets that an operator makes.
-const OF_OTHERS: [&str; 3] = ["kube-root-ca.crt", "model-catalog-tokens", "model-catalog-backstage"];
+const OF_OTHERS: [&str; 5] = [
+    "kube-root-ca.crt",
+    "openshift-service-ca.crt",
+    "model-catalog-tokens",
+    "model-catalog-backstage",
+    "model-catalog-tls",
+];
+
+/// The component `tls`.
+const WITH_TLS: &str = "tests/deploy/everything/tls";
 
 /// Runs a check on each kustomization, and says which one it was that failed.
 fn each(check: impl Fn(&Manifests)) {
-    for directory in APPLIED.iter().chain([&EVERYTHING]) {
+    for directory in APPLIED.iter().chain([&EVERYTHING, &WITH_TLS]) {
         let Some(manifests) = render(directory) else { return };
         eprintln!("--- {directory}");
         check(&manifests);
@@ -116,8 +125,10 @@ fn images_are_called_as_their_services_and_ports_are_those_on_which_they_listen(
             let ports: Vec<&Value> = items(&container.spec["ports"]).collect();
             assert_eq!(ports.len(), 1, "{service}");
             assert_eq!(ports[0]["containerPort"], json!(port(manifests, &service)));
+            let scheme = manifests.environment(&container).contains_key("TLS_CERT").then_some("HTTPS");
             for probe in ["livenessProbe", "readinessProbe"].map(|probe| &container.spec[probe]["httpGet"]) {
                 assert!(probe.is_null() || probe["port"] == ports[0]["name"], "{service}: {probe}");
+                assert!(probe.is_null() || probe["scheme"].as_str() == scheme, "{service}: {probe}");
             }
             assert_eq!(container.spec["livenessProbe"]["httpGet"]["path"], "/healthz", "{service}");
             let ready = &container.spec["readinessProbe"]["httpGet"]["path"];
@@ -166,7 +177,9 @@ fn volumes_and_references_lead_to_objects_that_are_there() {
                 assert_eq!(mount["readOnly"], true, "{name}: {mount}");
             }
             for volume in volumes.values() {
-                assert!(exists("ConfigMap", &volume["configMap"]["name"]), "{name}: {volume}");
+                for source in items(&volume["projected"]["sources"]).chain([*volume]) {
+                    assert!(exists("ConfigMap", &source["configMap"]["name"]), "{name}: {source}");
+                }
                 assert!(exists("Secret", &volume["secret"]["secretName"]), "{name}: {volume}");
             }
             for source in items(&container.spec["envFrom"]) {
@@ -186,7 +199,7 @@ fn volumes_and_references_lead_to_objects_that_are_there() {
                 }
                 let of_the_account = file.starts_with("/var/run/secrets/kubernetes.io/serviceaccount/");
                 let is_mounted = items(&container.spec["volumeMounts"])
-                    .any(|mount| file.starts_with(&format!("{}/", text(&mount["mountPath"]))));
+                    .any(|mount| std::path::Path::new(&file).starts_with(text(&mount["mountPath"])));
                 assert!(!file.starts_with('/') || is_mounted || of_the_account, "{name}: {variable}={file}");
             }
         }
@@ -325,6 +338,28 @@ fn urls_and_ways_in_lead_to_services() {
             });
         }
     });
+}
+
+/// Whoever asks a service that serves HTTPS does so by HTTPS, and trusts who signed its certificate.
+#[test]
+fn with_tls_everybody_asks_by_https() {
+    let Some(manifests) = render(WITH_TLS) else { return };
+    for container in ours(&manifests) {
+        let name = container.name();
+        let environment = manifests.environment(&container);
+        for (variable, url) in environment.iter().filter(|(name, _)| name.ends_with("_URL")) {
+            assert!(url.starts_with("https://"), "{name}: {variable}={url}");
+        }
+        assert_eq!(environment["STORAGE_CA"], "/var/run/tls/ca.crt");
+        assert_eq!(environment["LOCATION_CA"], "/var/run/tls/ca.crt");
+        let secret = items(&container.pod["volumes"]).find(|volume| volume["name"] == "tls").unwrap();
+        assert_eq!(secret["secret"]["secretName"], "model-catalog-tls", "{name}");
+    }
+    let endpoint = &manifests.of_kind("ServiceMonitor").next().unwrap()["spec"]["endpoints"][0];
+    assert_eq!(endpoint["scheme"], "https");
+    assert_eq!(endpoint["tlsConfig"]["ca"]["secret"], json!({"name": "model-catalog-tls", "key": "ca.crt"}));
+    let route = manifests.of_kind("Route").next().unwrap();
+    assert_eq!(route["spec"]["tls"]["termination"], "reencrypt");
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn what_a_backstage_resource_has_is_kept() {
     assert_eq!(application["dynamicPluginsConfigMapName"], "own-plugins");
     let pod = &backstage["spec"]["deployment"]["patch"]["spec"]["template"]["spec"];
     assert_eq!(names(&pod["containers"]), expected(&["backstage-backend", "own-sidecar"], &SERVICES));
-    assert_eq!(names(&pod["volumes"]), expected(&["own-volume"], &["model-catalog-cluster-ca"]));
+    assert_eq!(names(&pod["volumes"]), expected(&["own-volume"], &["model-catalog-registry-ca"]));
     let ports: Vec<&Value> = items(&pod["containers"]).flat_map(|container| items(&container["ports"])).collect();
     let different: BTreeSet<u64> = ports.iter().map(|port| port["containerPort"].as_u64().unwrap()).collect();
     assert_eq!(different.len(), ports.len(), "{different:?}");

@@ -1,6 +1,7 @@
 //! Which servers a client trusts, where a file says so: it is looked at again with handshakes, so that a CA or a
 //! certificate may rotate while clients are in use.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -182,11 +183,29 @@ impl ServerCertVerifier for Trust {
 }
 
 fn read(anchor: &Anchor, name: &str) -> Result<Vec<u8>, HttpClientError> {
-    std::fs::read(anchor.path()).map_err(|source| HttpClientError::ReadCa {
+    bundle(anchor.path()).map_err(|source| HttpClientError::ReadCa {
         name: name.to_owned(),
         path: anchor.path().to_owned(),
         source,
     })
+}
+
+/// What is in the file, or in the files of the directory. In volumes of Kubernetes these are links into a directory beside
+/// them, which is passed over as directories are.
+fn bundle(path: &Path) -> io::Result<Vec<u8>> {
+    if !path.is_dir() {
+        return std::fs::read(path);
+    }
+    let entries = std::fs::read_dir(path)?.map(|entry| Ok(entry?.path()));
+    let mut files =
+        entries.filter(|path| path.as_ref().map_or(true, |path| !path.is_dir())).collect::<io::Result<Vec<_>>>()?;
+    files.sort();
+    let mut pem = Vec::new();
+    for file in files {
+        pem.extend(std::fs::read(file)?);
+        pem.push(b'\n');
+    }
+    Ok(pem)
 }
 
 fn judge(

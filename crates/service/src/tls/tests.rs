@@ -163,6 +163,29 @@ async fn a_client_in_use_trusts_what_its_file_says_now() {
     server.stop().await;
 }
 
+/// A volume of Kubernetes with several bundles holds links to files, which lead through `..data`.
+#[tokio::test]
+async fn authorities_may_be_in_several_files_of_a_directory() {
+    let (first, second, former) = (Authority::new(), Authority::new(), Authority::new());
+    let server = Server::start(second.sign("localhost")).await;
+    let volume = tempfile::tempdir().unwrap();
+    let data = volume.path().join("..data");
+    std::fs::create_dir(&data).unwrap();
+    // Without a line's end, as some write it.
+    std::fs::write(data.join("cluster.crt"), first.pem().trim_end()).unwrap();
+    std::fs::write(data.join("service-ca.crt"), former.pem()).unwrap();
+    for name in ["cluster.crt", "service-ca.crt"] {
+        std::os::unix::fs::symlink(data.join(name), volume.path().join(name)).unwrap();
+    }
+    let tls = TlsSettings { ca_file: Some(volume.path().to_owned()), ..TlsSettings::default() };
+    let client = client(&tls, "sample").unwrap();
+    let url = format!("https://localhost:{}/hello", server.address.port());
+    assert!(client.get(&url).send().await.is_err());
+    std::fs::write(data.join("service-ca.crt"), second.pem()).unwrap();
+    eventually("the new authority is trusted", async || client.get(&url).send().await.is_ok()).await;
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn whoever_does_not_shake_hands_holds_up_no_one() {
     let authority = Authority::new();

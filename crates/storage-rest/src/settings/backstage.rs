@@ -62,7 +62,7 @@ pub struct BackstageAccess {
     #[arg(long, env = "RHDH_TOKEN_FILE", value_name = "FILE", help_heading = "Backstage")]
     pub rhdh_token_file: Option<PathBuf>,
 
-    /// A PEM file with certificates to trust in Backstage's, besides the system's
+    /// A PEM file, or a directory of them, with certificates to trust in Backstage's, besides the system's
     #[arg(long, env = "BKSTG_CA", value_name = "FILE", help_heading = "Backstage")]
     pub bkstg_ca: Option<PathBuf>,
 

@@ -69,7 +69,7 @@ pub struct GithubSettings {
     )]
     pub api_url: Url,
 
-    /// A PEM file with certificates to trust in GitHub's, besides the system's
+    /// A PEM file, or a directory of them, with certificates to trust in GitHub's, besides the system's
     #[arg(long = "storage-github-ca", env = "STORAGE_GITHUB_CA", value_name = "FILE", help_heading = "GitHub storage")]
     pub ca: Option<PathBuf>,
 
