@@ -29,7 +29,23 @@ check_dockerfiles() {
     done
 }
 
+# What .dockerignore lets in is enough for cargo to load the workspace, and holds what the sources include.
+check_build_context() {
+    local context paths source included
+    context=$(mktemp -d)
+    mapfile -t paths < <(sed -n 's/^!//p' .dockerignore)
+    git ls-files -z -- "${paths[@]}" | tar --create --null --files-from - | tar --extract --directory "$context"
+    (cd "$context" && cargo metadata --no-deps --offline --format-version 1 > /dev/null) ||
+        complain ".dockerignore keeps something from the build that cargo needs"
+    while IFS=: read -r source included; do
+        included=$(dirname "$source")/$(cut -d'"' -f2 <<< "$included")
+        [ -e "$context/$included" ] || complain ".dockerignore keeps $included from the build, which $source includes"
+    done < <(grep --recursive --only-matching --include='*.rs' -E 'include_(str|bytes)!\("[^"]+"' crates/*/src)
+    rm -rf "$context"
+}
+
 check_dockerfiles
+check_build_context
 tools=$(tests/lint/setup.sh)
 if [ -n "$tools" ]; then
     # actionlint takes shellcheck for the scripts in workflows.
