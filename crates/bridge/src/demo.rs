@@ -19,6 +19,7 @@ use service::{Shutdown, telemetry};
 use tokio::net::TcpListener;
 use url::Url;
 
+use crate::progress::Progress;
 use crate::settings::{flag, from_flags};
 use crate::table::Table;
 use crate::up::{self, UpArgs};
@@ -182,6 +183,7 @@ impl Viewer {
     /// Prints the entries as they appear, until each expected one is served with the right content type.
     async fn until_served(&self, expected: &BTreeSet<Names>) -> anyhow::Result<()> {
         let mut seen: BTreeSet<String> = BTreeSet::new();
+        let progress = Progress::new("serving", expected.len());
         loop {
             let served = self.served().await.unwrap_or_default();
             let mut table = Table::new(&["MODEL", "VERSION", "SERVED BY", "URL"]);
@@ -194,14 +196,16 @@ impl Viewer {
                 self.check(uri).await?;
             }
             if !fresh.is_empty() {
-                println!("{table}");
+                progress.aside(|| println!("{table}"));
             }
             seen.extend(fresh.iter().map(|(_, uri)| uri.clone()).collect::<Vec<_>>());
             let names: BTreeSet<Names> = served.into_iter().map(|(origin, _)| (origin.first, origin.second)).collect();
             if let Some((model, version)) = names.difference(expected).next() {
                 bail!("location serves an entry that the sample does not call for: {model} {version}");
             }
+            progress.set(names.len());
             if names == *expected {
+                drop(progress);
                 println!("{} entries are served, as expected", names.len());
                 return Ok(());
             }

@@ -9,10 +9,13 @@ mod check;
 mod color;
 mod completions;
 mod demo;
+mod diff;
 mod peers;
+mod progress;
 mod reference;
 mod render;
 mod settings;
+mod status;
 mod storage;
 mod table;
 mod up;
@@ -34,6 +37,10 @@ enum Command {
     Up(Box<up::UpArgs>),
     /// Print what would be published, and what could not be; sends nothing
     Render(render::RenderArgs),
+    /// Print what the next synchronisation would change in the storage that runs, as a unified diff; sends nothing
+    Diff(diff::DiffArgs),
+    /// Show how the three services are: live on a terminal, else as a table or JSON
+    Status(status::StatusArgs),
     /// Tidy up in Backstage
     Backstage(backstage::BackstageArgs),
     /// Move stored entries: to a file, from a file, or from one storage to another
@@ -59,7 +66,12 @@ const TROUBLE: u8 = 2;
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli: Cli = service::settings::parse();
-    let failed = if matches!(cli.command, Command::Check(_) | Command::Validate(_)) { TROUBLE } else { FAILED };
+    let failed =
+        if matches!(cli.command, Command::Check(_) | Command::Diff(_) | Command::Status(_) | Command::Validate(_)) {
+            TROUBLE
+        } else {
+            FAILED
+        };
     run(cli.command).await.unwrap_or_else(|error| {
         eprintln!("Error: {error:?}");
         ExitCode::from(failed)
@@ -74,6 +86,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Render(args) => render::run(args).await,
         Command::Backstage(args) => backstage::run(args).await,
         Command::Storage(command) => Box::pin(storage::run(command)).await,
+        Command::Diff(args) => return Box::pin(diff::run(args)).await,
+        Command::Status(args) => return Box::pin(status::run(args)).await,
         Command::Check(args) => return Box::pin(check::run(*args)).await,
         Command::Validate(args) => return validate::run(&args),
         Command::Completions(args) => completions::print::<Cli>(&args),

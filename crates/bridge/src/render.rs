@@ -13,6 +13,7 @@ use normalizer::settings::NamedUrl;
 use service::{Metrics, Shutdown, telemetry};
 use tokio_util::task::TaskTracker;
 
+use crate::progress::Waiting;
 use crate::settings::{flag, from_flags};
 
 /// How long sources may take to be read.
@@ -23,7 +24,7 @@ const ANSWERS: Duration = Duration::from_secs(30);
 /// What to look at. Without a registry and without manifests, the settings of the normalizer count (its environment
 /// variables), as when it runs.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct RenderArgs {
+pub(crate) struct Sources {
     /// Model registries by URL
     #[arg(long, value_name = "URL", num_args = 1.., value_delimiter = ',')]
     registry: Vec<NamedUrl>,
@@ -33,6 +34,13 @@ pub(crate) struct RenderArgs {
     /// CatalogInfoYamlFormat (yaml) or JsonArrayFormat (json) [default: NORMALIZER_FORMAT, else yaml]
     #[arg(long, value_name = "FORMAT")]
     format: Option<Format>,
+}
+
+/// What to print.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RenderArgs {
+    #[command(flatten)]
+    sources: Sources,
     /// What to log
     #[arg(long, env = "LOG_LEVEL", default_value = "warn", value_name = "FILTER")]
     log_level: telemetry::LogLevel,
@@ -41,18 +49,25 @@ pub(crate) struct RenderArgs {
 /// Reads all sources once and prints what they come to.
 pub(crate) async fn run(args: RenderArgs) -> anyhow::Result<()> {
     telemetry::init(&telemetry::LogSettings { log_level: args.log_level.clone(), ..Default::default() });
-    let settings = args.normalizer()?;
+    let settings = args.sources.settings()?;
+    let projection = read(&settings).await?;
+    print(&projection, settings.format, &settings.render_options())
+}
+
+/// Reads all sources once and projects them, as the normalizer does.
+pub(crate) async fn read(settings: &normalizer::Settings) -> anyhow::Result<Projection> {
     let shutdown = Shutdown::new().on_signals();
+    let waiting = Waiting::new("reading all sources");
     let (board, tasks) = (Board::default(), TaskTracker::new());
     let metrics = normalizer::metrics::NormalizerMetrics::new(&Metrics::new("render"));
-    normalizer::observe(&settings, &board, &tasks, &metrics, &shutdown).await?;
+    normalizer::observe(settings, &board, &tasks, &metrics, &shutdown).await?;
     let read = shutdown.unless(tokio::time::timeout(PATIENCE, all_read(&board))).await;
     let observed = match read {
         None => bail!("stopped before all sources were read"),
         Some(Err(_)) => bail!("not all sources were read within {} s: {}", PATIENCE.as_secs(), missing(&board)),
         Some(Ok(observed)) => observed?,
     };
-    let projected = normalizer::projection_settings(&settings)?;
+    let projected = normalizer::projection_settings(settings)?;
     let mut projection = project(&observed.inventory, &projected);
     if !projection.questions.is_empty() {
         board.ask(projection.questions.clone());
@@ -62,12 +77,14 @@ pub(crate) async fn run(args: RenderArgs) -> anyhow::Result<()> {
         }
         projection = project(&board.observed().inventory, &projected);
     }
+    drop(waiting);
     shutdown.trigger();
-    print(&projection, settings.format, &settings.render_options())
+    Ok(projection)
 }
 
-impl RenderArgs {
-    fn normalizer(&self) -> anyhow::Result<normalizer::Settings> {
+impl Sources {
+    /// The settings of the normalizer that read them.
+    pub(crate) fn settings(&self) -> anyhow::Result<normalizer::Settings> {
         let mut flags: Vec<OsString> = Vec::new();
         if !self.registry.is_empty() || !self.manifests.is_empty() {
             let registries: Vec<String> = self.registry.iter().map(ToString::to_string).collect();

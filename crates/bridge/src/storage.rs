@@ -25,6 +25,7 @@ use self::lines::{ExportFile, LineWriter};
 use self::sides::Sides;
 use self::source::StoreSource;
 use self::transfer::{Mode, Others, Writing};
+use crate::progress::Progress;
 
 const TYPES: &str = "\
 Storage types and what they take:
@@ -211,7 +212,9 @@ async fn export_to_file(store: &dyn Store, path: &Path) -> anyhow::Result<usize>
 async fn write_all<W: Write>(store: &dyn Store, out: W) -> anyhow::Result<(usize, W)> {
     let mut source = StoreSource::of(store).await?;
     let mut lines = LineWriter::begin(out, source.is_whole())?;
+    let progress = Progress::new("exporting", source.len());
     while let Some(entries) = source.next().await? {
+        progress.add(entries.len());
         for (key, entry) in entries {
             lines.entry(key, entry)?;
         }

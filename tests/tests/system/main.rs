@@ -24,3 +24,4 @@ mod secrets;
 mod storage_crashes;
 mod storage_moves;
 mod validation;
+mod views;

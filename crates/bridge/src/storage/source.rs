@@ -6,8 +6,6 @@ use anyhow::Context as _;
 use bridge_api::EntryKey;
 use storage_rest::store::{Filling, IndexEntry, Store, StoredEntry};
 
-use super::transfer::Progress;
-
 /// How many are read together, at the most.
 const TOGETHER: usize = 500;
 /// About how many bytes of documents are read together.
@@ -18,15 +16,13 @@ pub(super) struct StoreSource<'a> {
     store: &'a dyn Store,
     whole: bool,
     left: VecDeque<IndexEntry>,
-    progress: Progress,
 }
 
 impl<'a> StoreSource<'a> {
     pub(super) async fn of(store: &'a dyn Store) -> anyhow::Result<Self> {
         let whole = store.filling().await? == Filling::Over;
         let left: VecDeque<IndexEntry> = store.index().await?.into();
-        let progress = Progress::new("read", left.len());
-        Ok(Self { store, whole, left, progress })
+        Ok(Self { store, whole, left })
     }
 
     /// Whether it is all that there should be, and not still being filled for the first time.
@@ -50,7 +46,6 @@ impl<'a> StoreSource<'a> {
         }
         let mut entries = self.store.fetch_many(&keys).await.context("an entry can't be read")?;
         entries.sort_by(|(one, _), (other, _)| one.cmp(other));
-        self.progress.add(keys.len());
         Ok(Some(entries))
     }
 }

@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use bridge_api::EntryKey;
 use futures::{StreamExt as _, stream};
 use storage_rest::store::{Filling, IndexEntry, Outcome, Store, StoreError, StoredEntry};
 
+use crate::progress::Progress;
+
 /// How many writes are under way at once; stores do several of them together.
 const AT_ONCE: usize = 250;
-/// How often it is said how far it has come.
-const SAY_EVERY: Duration = Duration::from_secs(2);
 
 /// Whether anything is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +75,7 @@ impl<'a> Writing<'a> {
             store.set_filling(Filling::UnderWay).await?;
         }
         let counts = Counts { mode, created: 0, updated: 0, unchanged: 0, removed: 0 };
-        let progress = Progress::new("compared", coming);
+        let progress = Progress::new("comparing", coming);
         Ok(Self { store, whole, held, counts, refused: Vec::new(), progress })
     }
 
@@ -103,7 +102,7 @@ impl<'a> Writing<'a> {
                 Ok(()) => self.counts.updated += 1,
                 // One entry alone: the others go on.
                 Err(error @ (StoreError::TooLarge { .. } | StoreError::Corrupt { .. })) => {
-                    eprintln!("{error}");
+                    self.progress.aside(|| eprintln!("{error}"));
                     self.refused.push(error.to_string());
                 }
                 Err(error) => bail!("{error}; stopped with {}", self.counts),
@@ -160,26 +159,4 @@ async fn write(
         store.set_location(key, location).await?;
     }
     Ok(())
-}
-
-/// Says on standard error how far something has come, where that takes longer.
-pub(super) struct Progress {
-    what: &'static str,
-    total: usize,
-    done: usize,
-    said: Instant,
-}
-
-impl Progress {
-    pub(super) fn new(what: &'static str, total: usize) -> Self {
-        Self { what, total, done: 0, said: Instant::now() }
-    }
-
-    pub(super) fn add(&mut self, count: usize) {
-        self.done += count;
-        if self.said.elapsed() >= SAY_EVERY {
-            self.said = Instant::now();
-            eprintln!("{} {} of {} entries", self.what, self.done, self.total);
-        }
-    }
 }
