@@ -150,6 +150,8 @@ fn api_entity(api: &Api, server: &ModelServer) -> Entity {
 pub const OWNER_ANNOTATION: &str = "rhdh.modelcatalog.io/owner";
 /// The annotation with the name under which people, tools and the model's server know the model.
 pub const MODEL_NAME: &str = "rhdh.modelcatalog.io/model-name";
+/// The annotation with who made the model.
+pub const PROVIDER_ANNOTATION: &str = "rhdh.modelcatalog.io/provider";
 /// The annotation of a server with the models that it serves, as callers name them: a JSON list.
 pub const SERVED_MODELS: &str = "rhdh.modelcatalog.io/served-models";
 /// The annotation of a server with what it speaks.

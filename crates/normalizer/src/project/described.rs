@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model_catalog::document::{Api, ApiSpec, ApiType, Catalog, Model, ModelServer};
 use model_catalog::entities::{
-    Extra, MODEL_NAME, OWNER_ANNOTATION, SERVED_MODELS, SERVER_TYPE_ANNOTATION, SYSTEM_ANNOTATION,
+    Extra, MODEL_NAME, OWNER_ANNOTATION, PROVIDER_ANNOTATION, SERVED_MODELS, SERVER_TYPE_ANNOTATION, SYSTEM_ANNOTATION,
 };
 use model_catalog::links::{ArtifactUrl, WebUrl, license_url};
 use model_catalog::names::{AnnotationKey, EntityName, NonEmpty, Owner, Tag, clean_text};
@@ -63,6 +63,7 @@ pub(super) struct Described {
     api_spec: Option<String>,
     api_type: ApiType,
     techdocs: Option<WebUrl>,
+    provider: Option<String>,
     system: Option<String>,
 }
 
@@ -165,6 +166,7 @@ pub(super) struct Given {
     pub(super) license_link: Option<String>,
     pub(super) artifact: Option<String>,
     pub(super) tags: BTreeSet<Tag>,
+    pub(super) provider: Option<String>,
     pub(super) model_name: Option<String>,
 }
 
@@ -191,6 +193,7 @@ impl Described {
             api_spec: reader.text("API Spec"),
             api_type: reader.api_type(),
             techdocs: reader.documentation(),
+            provider: reader.text("Provider").or(given.provider),
             system: reader.system(settings),
         }
     }
@@ -234,7 +237,12 @@ impl Described {
         // A user's own documentation wins over the model card.
         let docs = self.techdocs.map(String::from).or(card_url);
         let model_name = self.model_name.unwrap_or_else(|| naming.name.to_string());
-        let facts = [("TechDocs", docs.clone()), ("techdocs", docs), (MODEL_NAME, Some(model_name))];
+        let facts = [
+            ("TechDocs", docs.clone()),
+            ("techdocs", docs),
+            (MODEL_NAME, Some(model_name)),
+            (PROVIDER_ANNOTATION, self.provider),
+        ];
         let facts = facts.into_iter().filter_map(|(key, value)| Some((key, value?)));
         let model = Model {
             name: naming.name.clone(),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bridge_api::messages::ReconcilerType;
-use model_catalog::names::Tag;
+use model_catalog::names::{Tag, clean_text};
 use registry_client::properties::Properties;
 use registry_client::records::{ModelArtifact, ModelVersion, RegisteredModel};
 
@@ -100,6 +100,7 @@ fn draft(
         license_link: model.license_link.clone(),
         artifact: artifact.and_then(|artifact| artifact.uri.clone()),
         tags: tags(model, version, artifact, &mut reader),
+        provider: model.provider.as_deref().map(clean_text).filter(|text| !text.is_empty()),
         model_name: None,
     };
     let described = Described::read(&mut reader, given, settings);

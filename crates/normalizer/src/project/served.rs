@@ -101,6 +101,7 @@ fn draft(
         license_link: reader.text("License link"),
         artifact: service.artifact(),
         tags: tags(service, &mut reader),
+        provider: None,
         model_name: Some(service.model_name().to_owned()),
     };
     let adapters = service.adapters(&mut reader);

@@ -54,6 +54,8 @@ fn a_registered_version_differs_from_the_recorded_one_only_where_that_was_wrong(
     model["annotations"]["TechDocs"] = json!("https://github.com/example/docs/tree/main");
     // Contracts 2 and 5: newer providers read the annotation in lower case.
     model["annotations"]["techdocs"] = json!("https://github.com/example/docs/tree/main");
+    // Ours: by this the page tells who made a model. In the tags nobody can tell it from the rest.
+    model["annotations"]["rhdh.modelcatalog.io/provider"] = json!("IBM");
     let found = entry(&projection, "granite-0-lab_v1");
     assert_eq!(document(found), expected);
     // The card is published all the same, under the key that the Go bridge gave it.
