@@ -9,11 +9,13 @@ pub mod clients;
 pub mod digest;
 pub mod key;
 pub mod messages;
+pub mod status;
 
-pub use clients::{ClientError, LocationClient, StorageClient, TokenSource, Upserted};
+pub use clients::{ClientError, LocationClient, NormalizerClient, StorageClient, TokenSource, Upserted};
 pub use digest::{Digest, content_digest};
 pub use key::{EntryKey, KeyError};
 pub use messages::{
     EntryDigest, ErrorBody, FetchedEntries, KeyList, KeySet, MAX_FETCHED_KEYS, Origin, PostBody, ReconcilerType,
     StorageBody, UriList, from_json,
 };
+pub use status::NormalizerStatus;

@@ -64,6 +64,7 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     println!("sample registry  {registry_url}");
     let location = reserve(args.port, "--port").await?;
     let storage = reserve(0, "storage").await?;
+    let admin = reserve(0, "normalizer").await?;
     let mut settings = UpArgs {
         storage: from_flags(
             "storage-rest",
@@ -82,12 +83,14 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
                 flag("listen-address", location),
                 flag("format", args.format),
                 flag("storage-url", format!("http://{storage}")),
+                flag("normalizer-url", format!("http://{admin}")),
+                flag("no-ui", false),
             ],
         )?,
         normalizer: from_flags(
             "normalizer",
             vec![
-                flag("admin-address", "127.0.0.1:0"),
+                flag("admin-address", admin),
                 flag("format", args.format),
                 flag("mr-url", format!("{REGISTRY_NAME}={registry_url}")),
                 flag("mr-route", ""),
@@ -250,6 +253,7 @@ impl Viewer {
         let uris = self.location.list().await.map(|list| list.uris).unwrap_or_default();
         let uri = uris.into_iter().next().unwrap_or_default();
         let base = &self.base;
+        println!("\nThe page  {base}/");
         println!("\nLook further:");
         println!("  curl {base}/list");
         println!("  curl {base}{uri}");

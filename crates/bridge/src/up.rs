@@ -90,6 +90,11 @@ pub(crate) async fn start(mut args: UpArgs, shutdown: &Shutdown) -> anyhow::Resu
         (args.location.storage_url, args.location.storage_certificate) =
             (Some(storage_url.clone()), certificate.clone());
     }
+    let admin = args.normalizer.admin_address;
+    if args.location.normalizer_url.is_none() && admin.port() != 0 {
+        args.location.normalizer_url = Some(local_url(scheme, admin)?);
+        args.location.normalizer_certificate.clone_from(&certificate);
+    }
     if args.normalizer.storage_url.is_none() {
         (args.normalizer.storage_url, args.normalizer.storage_certificate) = (Some(storage_url), certificate);
     }

@@ -5,10 +5,12 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::{ArcSwap, Guard};
 use bridge_api::{EntryKey, Upserted};
 use model_catalog::render::Format;
+use tokio::sync::watch;
 
 use crate::metrics::SizeGauges;
 use crate::snapshot::{Completeness, Entry, Snapshot};
@@ -19,6 +21,8 @@ pub struct ServedCatalog {
     format: Format,
     current: ArcSwap<Snapshot>,
     sizes: SizeGauges,
+    /// The number of the current snapshot.
+    generation: watch::Sender<u64>,
     /// Held by whoever replaces the snapshot.
     pushed: Mutex<Pushed>,
 }
@@ -50,7 +54,15 @@ pub struct Applied {
 impl ServedCatalog {
     /// An empty catalog, of which nothing is shown until it is loaded.
     pub fn new(format: Format) -> Self {
-        Self { format, current: ArcSwap::default(), sizes: SizeGauges::default(), pushed: Mutex::default() }
+        // Who has seen a snapshot of a process before this one must not take ours for it.
+        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+        Self {
+            format,
+            current: ArcSwap::default(),
+            sizes: SizeGauges::default(),
+            generation: watch::Sender::new(u64::try_from(started).unwrap_or_default()),
+            pushed: Mutex::default(),
+        }
     }
 
     /// The format of its documents.
@@ -136,9 +148,17 @@ impl ServedCatalog {
         &self.sizes
     }
 
-    fn replace(&self, next: Snapshot) {
+    /// Tells when another snapshot takes the place of the one before, by its number.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.generation.subscribe()
+    }
+
+    fn replace(&self, mut next: Snapshot) {
         self.sizes.show(&next);
+        let generation = *self.generation.borrow() + 1;
+        next.set_generation(generation);
         self.current.store(Arc::new(next));
+        self.generation.send_replace(generation);
     }
 
     fn lock(&self) -> MutexGuard<'_, Pushed> {

@@ -14,6 +14,7 @@ pub mod settings;
 mod shards;
 pub mod snapshot;
 pub mod sync;
+mod ui;
 
 pub use run::{run, start};
 pub use service::Running;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use bridge_api::StorageClient;
+use bridge_api::{NormalizerClient, StorageClient};
 use cluster::ClusterReviewer;
 use service::auth::Surroundings;
 use service::secret::source_of;
@@ -15,6 +15,7 @@ use crate::catalog::ServedCatalog;
 use crate::metrics::LoadCounters;
 use crate::settings::Settings;
 use crate::sync::Synchronizer;
+use crate::ui::{self, Normalizer};
 
 /// Runs the service until `shutdown`.
 pub async fn run(settings: Settings, shutdown: Shutdown) -> anyhow::Result<()> {
@@ -33,8 +34,13 @@ pub async fn start(settings: Settings, shutdown: Shutdown) -> anyhow::Result<Run
     catalog.sizes().register(&metrics);
 
     let authorizer = authorizer(&settings).await?;
+    let mut routes = api::router(Arc::clone(&catalog), readiness.clone(), &authorizer);
+    if !settings.no_ui {
+        let (catalog, normalizer) = (Arc::clone(&catalog), normalizer(&settings)?);
+        routes = routes.merge(ui::router(catalog, readiness.clone(), normalizer, &authorizer, shutdown.child()));
+    }
     let server = ServerBuilder::new("location")
-        .router(api::router(Arc::clone(&catalog), readiness.clone(), &authorizer))
+        .router(routes)
         .readiness(readiness.clone())
         .metrics(metrics)
         .tls(settings.tls.load()?)
@@ -57,6 +63,13 @@ pub async fn start(settings: Settings, shutdown: Shutdown) -> anyhow::Result<Run
         served.context("location cannot serve")
     });
     Ok(Running { address, task })
+}
+
+fn normalizer(settings: &Settings) -> anyhow::Result<Normalizer> {
+    let url = settings.normalizer_url().context("no URL of the normalizer: set --normalizer-url or NORMALIZER_URL")?;
+    let http =
+        http_client::client(&settings.normalizer_tls(), "the normalizer").context("--normalizer-ca / NORMALIZER_CA")?;
+    Ok(Normalizer::new(NormalizerClient::new(url, http)))
 }
 
 async fn authorizer(settings: &Settings) -> anyhow::Result<Authorizer> {

@@ -18,6 +18,8 @@ use url::{Host, Url};
 
 /// The port of storage-rest.
 const STORAGE_PORT: u16 = 7070;
+/// The admin port of the normalizer.
+const NORMALIZER_PORT: u16 = 8080;
 
 /// Serves the model catalog to Backstage: one document per entry, as storage holds it.
 #[derive(Debug, Clone, Parser)]
@@ -69,6 +71,26 @@ pub struct Settings {
     #[arg(skip)]
     pub storage_certificate: Option<PathBuf>,
 
+    /// The URL of the normalizer's admin address, which the page for people asks for its sources [default:
+    /// http://$POD_IP:8080 when POD_IP is set, else http://localhost:8080]
+    #[arg(long, env = "NORMALIZER_URL", value_parser = http_url)]
+    pub normalizer_url: Option<Url>,
+
+    /// A PEM file with certificates to trust in the normalizer besides those of the system
+    #[arg(long, env = "NORMALIZER_CA")]
+    pub normalizer_ca: Option<PathBuf>,
+
+    /// The very certificate of a normalizer in the same process
+    #[arg(skip)]
+    pub normalizer_certificate: Option<PathBuf>,
+
+    /// Serve no page for people at `/`
+    #[arg(
+        long, env = "NO_UI", value_name = "BOOL", default_value_t = false, num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", action = ArgAction::Set, value_parser = BoolishValueParser::new()
+    )]
+    pub no_ui: bool,
+
     /// HTTPS
     #[command(flatten)]
     pub tls: ServerTlsSettings,
@@ -103,15 +125,22 @@ fn interval(text: &str) -> Result<GoDuration, IntervalError> {
 impl Settings {
     /// Where storage-rest is.
     pub fn storage_url(&self) -> Result<Url, url::ParseError> {
-        if let Some(url) = &self.storage_url {
-            return Ok(url.clone());
-        }
+        self.storage_url.clone().map_or_else(|| self.beside(STORAGE_PORT), Ok)
+    }
+
+    /// Where the normalizer is.
+    pub fn normalizer_url(&self) -> Result<Url, url::ParseError> {
+        self.normalizer_url.clone().map_or_else(|| self.beside(NORMALIZER_PORT), Ok)
+    }
+
+    /// A service in the same pod, else on the same machine.
+    fn beside(&self, port: u16) -> Result<Url, url::ParseError> {
         let host = match self.pod_ip {
             Some(IpAddr::V4(address)) => Host::Ipv4(address),
             Some(IpAddr::V6(address)) => Host::Ipv6(address),
             None => Host::Domain("localhost".to_owned()),
         };
-        format!("http://{host}:{STORAGE_PORT}").parse()
+        format!("http://{host}:{port}").parse()
     }
 
     /// Whom to trust as storage-rest.
@@ -122,6 +151,15 @@ impl Settings {
             server_certificate: self.storage_certificate.clone(),
         }
     }
+
+    /// Whom to trust as the normalizer.
+    pub fn normalizer_tls(&self) -> TlsSettings {
+        TlsSettings {
+            ca_file: self.normalizer_ca.clone(),
+            server_certificate: self.normalizer_certificate.clone(),
+            ..TlsSettings::default()
+        }
+    }
 }
 
 #[cfg(test)]
@@ -130,6 +168,14 @@ mod tests {
 
     fn settings(args: &[&str]) -> Result<Settings, clap::Error> {
         Settings::try_parse_from(std::iter::once("location").chain(args.iter().copied()))
+    }
+
+    #[test]
+    fn the_normalizer_is_where_it_is_set_else_in_the_pod_else_on_this_machine() {
+        let url = |args: &[&str]| settings(args).unwrap().normalizer_url().unwrap().to_string();
+        assert_eq!(url(&[]), "http://localhost:8080/");
+        assert_eq!(url(&["--pod-ip", "10.1.2.3"]), "http://10.1.2.3:8080/");
+        assert_eq!(url(&["--pod-ip", "10.1.2.3", "--normalizer-url", "https://normalizer:1"]), "https://normalizer:1/");
     }
 
     #[test]

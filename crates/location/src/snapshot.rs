@@ -65,6 +65,11 @@ impl Entry {
         &self.document
     }
 
+    /// The model card, where it has one.
+    pub(crate) fn card(&self) -> Option<&Card> {
+        self.card.as_ref()
+    }
+
     /// What changes when anything in the entry changes.
     pub fn digest(&self) -> &Digest {
         self.document.digest()
@@ -72,6 +77,16 @@ impl Entry {
 }
 
 impl Card {
+    /// What it is served by.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The card itself.
+    pub(crate) fn text(&self) -> &Representation {
+        &self.text
+    }
+
     fn new(key: &str, text: String) -> Self {
         let digest = Digest::of(text.as_bytes());
         Self { key: key.into(), text: Arc::new(Representation::new(text.into_bytes(), digest)) }
@@ -117,6 +132,7 @@ pub struct Snapshot {
     /// Which entries carry the card of a key, in order. The first one's is served.
     carriers: Shards<Arc<str>, Vec<EntryKey>>,
     completeness: Completeness,
+    generation: u64,
     uris: OnceLock<Representation>,
     details: OnceLock<Representation>,
 }
@@ -128,6 +144,7 @@ impl Snapshot {
             entries: self.entries.clone(),
             carriers: self.carriers.clone(),
             completeness: self.completeness,
+            generation: self.generation,
             uris: OnceLock::new(),
             details: OnceLock::new(),
         }
@@ -136,6 +153,15 @@ impl Snapshot {
     /// Whether storage was loaded.
     pub fn completeness(&self) -> Completeness {
         self.completeness
+    }
+
+    /// Which snapshot it is: each has a greater number than the one before.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    pub(crate) fn set_generation(&mut self, generation: u64) {
+        self.generation = generation;
     }
 
     pub(crate) fn set_loaded(&mut self) {
@@ -155,6 +181,11 @@ impl Snapshot {
     /// The entry of a key.
     pub fn entry(&self, key: &EntryKey) -> Option<&Arc<Entry>> {
         self.entries.get(key.as_str())
+    }
+
+    /// All entries, in no order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&EntryKey, &Arc<Entry>)> {
+        self.entries.iter()
     }
 
     /// The entry whose key has these segments.

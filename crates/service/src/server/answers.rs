@@ -88,14 +88,15 @@ fn shown_path(uri: &Uri) -> String {
     uri.path().chars().take(SHOWN_PATH).collect()
 }
 
-/// Turns errors that libraries answer in plain text into ours.
+/// Turns errors that libraries answer in plain text into ours. Pages for people stay pages.
 pub(super) async fn errors_as_json(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
         return response;
     }
-    if response.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json")) {
+    let content_type = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    if content_type.starts_with(b"application/json") || content_type.starts_with(b"text/html") {
         return response;
     }
     let (parts, body) = response.into_parts();
