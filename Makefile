@@ -28,17 +28,20 @@ build: ## Build the release binaries
 completions: ## Write shell completions and man pages of all programs to target/share
 	$(CARGO) run --quiet -p bridge -- manual target/share
 
-# Backstage comes from npm, where Node is: REQUIRE_BACKSTAGE=1 insists on it, SKIP_BACKSTAGE=1 does without.
+# Backstage comes from npm, where Node is: REQUIRE_BACKSTAGE=1 insists on it, SKIP_BACKSTAGE=1 does without. The same with
+# REQUIRE_BROWSER and SKIP_BROWSER for Chromium, from Debian's packages; its screenshots are left in target/screenshots.
 .PHONY: test
 test: ## Run all tests
 	@tests/setup/postgresql.sh
 	@tests/backstage/setup.sh
 	@tests/deploy/setup.sh
+	@tests/setup/chromium.sh
 	$(CARGO) build --quiet --bins
 	$(CARGO) test --workspace --all-features
 	@tests/setup/postgresql.sh --report
 	@tests/backstage/setup.sh --report
 	@tests/deploy/setup.sh --report
+	@tests/setup/chromium.sh --report
 
 # Thirteen tests share the inputs: those of what is public, and those beside the code that is not. Optimised, because most
 # of the time goes into the projection.
@@ -66,11 +69,11 @@ lint: lint-format lint-lock lint-files lint-deploy lint-clippy lint-generated li
 lint-format:
 	$(CARGO) fmt --all --check
 
-# npm writes where it got each package from, unless tests/backstage/.npmrc is heeded.
+# npm writes where it got each package from, unless the .npmrc beside the lock file is heeded.
 .PHONY: lint-lock
 lint-lock:
-	@if grep -n '"resolved"' tests/backstage/package-lock.json; then \
-	echo "the lock file names a registry: run npm install in tests/backstage" >&2; exit 1; fi
+	@if grep -n '"resolved"' tests/*/package-lock.json; then \
+	echo "a lock file names a registry: run npm install where it is" >&2; exit 1; fi
 
 # What is not Rust: Dockerfiles, workflows, scripts, Renovate's settings.
 .PHONY: lint-files
