@@ -327,7 +327,7 @@ fn urls_and_ways_in_lead_to_services() {
             }
         }
         let is_sidecar = manifests.of_kind("Backstage").next().is_some();
-        assert_eq!(internal, if is_sidecar { 0 } else { 9 }, "three in what each of the three is given");
+        assert_eq!(internal, if is_sidecar { 0 } else { 12 }, "four in what each of the three is given");
         for ingress in manifests.of_kind("Ingress") {
             let backend = &ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"];
             has_port(&text(&backend["name"]), &|known| known["name"] == backend["port"]["name"]);
@@ -352,6 +352,7 @@ fn with_tls_everybody_asks_by_https() {
         }
         assert_eq!(environment["STORAGE_CA"], "/var/run/tls/ca.crt");
         assert_eq!(environment["LOCATION_CA"], "/var/run/tls/ca.crt");
+        assert_eq!(environment["NORMALIZER_CA"], "/var/run/tls/ca.crt");
         let secret = items(&container.pod["volumes"]).find(|volume| volume["name"] == "tls").unwrap();
         assert_eq!(secret["secret"]["secretName"], "model-catalog-tls", "{name}");
     }
@@ -435,6 +436,8 @@ fn rhdh_is_pointed_at_the_location_in_its_own_pod(#[case] directory: &str) {
     }
     let cards = manifests.environment(&manifests.container("normalizer"))["BRIDGE_URL"].clone();
     assert_eq!(cards, base, "model cards are on the same host and port");
+    let sources = manifests.environment(&manifests.container("location"))["NORMALIZER_URL"].clone();
+    assert_eq!(sources, format!("http://localhost:{}", port(&manifests, "normalizer")), "what location's page shows");
     let plugins = manifests.find("ConfigMap", "model-catalog-dynamic-plugins").unwrap();
     let plugins: Value = serde_yaml::from_str(&text(&plugins["data"]["dynamic-plugins.yaml"])).unwrap();
     for plugin in ["catalog-backend-module-model-catalog", "catalog-techdoc-url-reader-backend"] {
