@@ -38,10 +38,27 @@ test: ## Run all tests
 	@tests/setup/chromium.sh
 	$(CARGO) build --quiet --bins
 	$(CARGO) test --workspace --all-features
+	@tests/openapi/check.sh
+	@tests/monitoring/check.sh
 	@tests/setup/postgresql.sh --report
 	@tests/backstage/setup.sh --report
 	@tests/deploy/setup.sh --report
 	@tests/setup/chromium.sh --report
+
+# REQUIRE_SCHEMATHESIS=1 insists on it, SKIP_SCHEMATHESIS=1 does without. API_EXAMPLES= and API_SEED= ask more, or else.
+.PHONY: api-check
+api-check: ## Ask storage-rest and location all that their OpenAPI documents allow, and what they do not
+	$(CARGO) build --quiet -p storage-rest -p location --bins
+	@tests/openapi/check.sh
+
+.PHONY: monitoring-check
+monitoring-check: ## Check the alert rules, and what fires when, with promtool (REQUIRE_PROMTOOL=1 insists on it)
+	@tests/monitoring/check.sh
+
+.PHONY: generate-monitoring
+generate-monitoring: ## Write the rules for plain Prometheus from those for its operator
+	@{ echo "# Written by \`make generate-monitoring\` from prometheusrule.yaml. For Prometheus without the operator: rule_files."; \
+	sed '1,/^spec:/d; s/^  //' deploy/monitoring/prometheusrule.yaml; } > deploy/monitoring/rules.yaml
 
 # Thirteen tests share the inputs: those of what is public, and those beside the code that is not. Optimised, because most
 # of the time goes into the projection.

@@ -14,6 +14,7 @@ use crate::model::{
     Created, CreatedLocation, ListedLocation, Location, NewLocation, RefreshRequest, location_entity_name,
 };
 use bearer::{Token, TokenSource};
+use calls::Calls;
 
 /// How much of an error's body is kept.
 const MESSAGE_LIMIT: usize = 300;
@@ -30,6 +31,7 @@ pub struct CatalogClient {
     catalog: Url,
     http: reqwest::Client,
     token: Token,
+    calls: Calls,
 }
 
 impl fmt::Debug for CatalogClient {
@@ -50,13 +52,19 @@ impl CatalogClient {
             }
             _ => return Err(BackstageError::BaseUrl { url: base.to_string() }),
         }
-        Ok(Self { catalog, http, token: Token::from(token) })
+        Ok(Self { catalog, http, token: Token::from(token), calls: Calls::default() })
     }
 
     /// The same, sending what `source` gives at each request as the bearer.
     #[must_use]
     pub fn with_token_source(self, source: TokenSource) -> Self {
         Self { token: Token::from_source(source), ..self }
+    }
+
+    /// The same, telling of each request as `calls` does.
+    #[must_use]
+    pub fn with_calls(self, calls: Calls) -> Self {
+        Self { calls, ..self }
     }
 
     /// All registered locations.
@@ -168,7 +176,7 @@ impl CatalogClient {
         if let Some(token) = self.token.now() {
             builder = builder.bearer_auth(token.expose_secret());
         }
-        Call { name, builder }
+        Call { name, builder, calls: self.calls.clone() }
     }
 }
 
@@ -176,6 +184,7 @@ impl CatalogClient {
 struct Call {
     name: String,
     builder: RequestBuilder,
+    calls: Calls,
 }
 
 impl Call {
@@ -199,7 +208,7 @@ impl Call {
     }
 
     async fn send(self) -> Result<Response, BackstageError> {
-        let response = self.builder.send().await.map_err(|source| transport(&self.name, source))?;
+        let response = self.calls.send(self.builder).await.map_err(|source| transport(&self.name, source))?;
         let status = response.status();
         tracing::debug!(request = %self.name, status = status.as_u16(), "asked Backstage");
         if status.is_success() {

@@ -11,9 +11,14 @@ use std::sync::Arc;
 use model_catalog::render::Format;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema, openapi::RefOr};
 
 /// The longest key that a ConfigMap can hold.
 pub const MAX_LENGTH: usize = 253;
+
+/// The form of a key, as a regular expression; besides, it is no longer than [`MAX_LENGTH`].
+pub const PATTERN: &str = r"^\.?[-a-zA-Z0-9][-.a-zA-Z0-9]*_(\.{0,2}[-_a-zA-Z0-9]|\.{3})[-._a-zA-Z0-9]*$";
 
 /// A valid key, cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -147,6 +152,20 @@ impl std::borrow::Borrow<str> for EntryKey {
 impl AsRef<str> for EntryKey {
     fn as_ref(&self) -> &str {
         &self.text
+    }
+}
+
+impl ToSchema for EntryKey {}
+
+impl PartialSchema for EntryKey {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("What names an entry: `<model>_<version>` or `<namespace>_<inference service>`"))
+            .pattern(Some(PATTERN))
+            .max_length(Some(MAX_LENGTH))
+            .examples(["granite-8b_v1"])
+            .into()
     }
 }
 

@@ -11,6 +11,7 @@ use std::str::FromStr;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
+use utoipa::ToSchema;
 
 use crate::base64_bytes;
 use crate::digest::Digest;
@@ -26,29 +27,37 @@ pub fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Err
 }
 
 /// The JSON body of both upserts.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct PostBody {
     /// The catalog document; base64 on the wire.
     #[serde(with = "base64_bytes")]
+    #[schema(value_type = String, format = Byte, min_length = 1, required = true)]
     pub body: Vec<u8>,
     /// Milliseconds since 1970, or empty.
     #[serde(deserialize_with = "null_is_empty")]
+    #[schema(value_type = Option<String>)]
     pub last_update_time_since_epoch: String,
     /// Under which key location serves the model card; empty when there is none.
     #[serde(deserialize_with = "null_is_empty")]
+    #[schema(value_type = Option<String>)]
     pub model_card_key: String,
     /// The model card, in Markdown.
     #[serde(deserialize_with = "null_is_empty")]
+    #[schema(value_type = Option<String>)]
     pub model_card: String,
     /// Ours: what the entry is made from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
+    /// Ours: when the change happened that this is sent for, in milliseconds since 1970. It is not kept, and there only for
+    /// what changed while the bridge looked on, so that it tells how long changes take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed_at: Option<i64>,
 }
 
 /// What an entry is made from, whatever it is called. Ours: it lets the normalizer tell, after a restart, whose entries
 /// storage holds, so that a source that can't be read keeps its entries and their names.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 pub struct Origin {
     /// The registry or cluster.
     pub source: String,
@@ -66,7 +75,7 @@ pub struct Origin {
 }
 
 /// An InferenceService of a cluster.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 pub struct ServedBy {
     /// The cluster.
     pub cluster: String,
@@ -77,11 +86,12 @@ pub struct ServedBy {
 }
 
 /// What storage keeps of an entry, and what it answers to `/fetch`.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct StorageBody {
     /// The catalog document; base64 on the wire.
     #[serde(with = "base64_bytes")]
+    #[schema(value_type = String, format = Byte)]
     pub body: Vec<u8>,
     /// The id that Backstage gave the location of this entry.
     #[serde(deserialize_with = "null_is_empty")]
@@ -113,7 +123,7 @@ pub struct StorageBody {
 }
 
 /// What an entry is, without its content. Ours: in lists that were asked for with `details=true`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EntryDigest {
     /// The entry's key.
     pub key: String,
@@ -128,10 +138,11 @@ pub struct EntryDigest {
 }
 
 /// Storage's answer to `GET /list`. One without `keys` is no list: it must not be taken for an empty one.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeyList {
     /// All keys.
     #[serde(deserialize_with = "null_is_empty")]
+    #[schema(required = true)]
     pub keys: Vec<String>,
     /// Ours: all entries with their digests; never there in a Go storage's answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -143,10 +154,11 @@ pub struct KeyList {
 }
 
 /// Location's answer to `GET /list`. One without `uris` is no list.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UriList {
     /// The path of each entry's document.
     #[serde(deserialize_with = "null_is_empty")]
+    #[schema(required = true)]
     pub uris: Vec<String>,
     /// Ours: all entries with their digests; never there in a Go location's answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -154,9 +166,10 @@ pub struct UriList {
 }
 
 /// Ours: the JSON body of `POST /currentkeyset` for a key set that is too long for a URL, and of `POST /fetch`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeySet {
     /// All keys that there are now, or those that are asked for.
+    #[schema(value_type = Vec<EntryKey>)]
     pub keys: Vec<String>,
 }
 
@@ -164,9 +177,10 @@ pub struct KeySet {
 pub const MAX_FETCHED_KEYS: usize = 1_000;
 
 /// Ours: storage's answer to `POST /fetch`. A key that was asked for and is in neither part is not there.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FetchedEntries {
     /// What was found.
+    #[schema(value_type = BTreeMap<String, StorageBody>)]
     pub entries: BTreeMap<EntryKey, StorageBody>,
     /// What was not looked for because the answer is long enough: to be asked for again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -181,7 +195,7 @@ pub struct ErrorBody {
 }
 
 /// Which part of the normalizer an entry came from; the `type` of storage's upsert.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ReconcilerType {
     /// A model registry.
@@ -231,6 +245,7 @@ impl fmt::Debug for PostBody {
             .field("model_card_key", &self.model_card_key)
             .field("model_card_bytes", &self.model_card.len())
             .field("origin", &self.origin)
+            .field("changed_at", &self.changed_at)
             .finish()
     }
 }

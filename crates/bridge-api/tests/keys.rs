@@ -1,7 +1,7 @@
 //! What is a key and what is not, for any text.
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up should stop at once")]
 
-use bridge_api::key::{EntryKey, KeyRule, MAX_LENGTH};
+use bridge_api::key::{EntryKey, KeyRule, MAX_LENGTH, PATTERN};
 use model_catalog::render::Format;
 use proptest::prelude::*;
 
@@ -49,6 +49,12 @@ fn in_json_a_key_is_a_checked_string() {
 }
 
 proptest! {
+    #[test]
+    fn the_pattern_that_is_told_to_others_means_the_same(text in "[-._a-c/A]{0,12}") {
+        let is_key = text.parse::<EntryKey>().is_ok();
+        prop_assert_eq!(regex::Regex::new(PATTERN).unwrap().is_match(&text), is_key, "{:?}", text);
+    }
+
     #[test]
     fn any_text_is_a_key_or_an_error(text in ".{0,300}") {
         if let Ok(key) = text.parse::<EntryKey>() {

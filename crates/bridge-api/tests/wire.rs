@@ -42,6 +42,7 @@ fn a_post_body_has_the_names_of_the_go_bridge() {
         model_card_key: "card".to_owned(),
         model_card: "# Card".to_owned(),
         origin: None,
+        changed_at: None,
     };
     assert_eq!(
         to_value(&body).unwrap(),

@@ -11,6 +11,7 @@ mod tests;
 
 use std::{path::PathBuf, time::Duration};
 
+use kube::client::ClientBuilder;
 use kube::{Client, Config};
 use secrecy::SecretString;
 
@@ -18,6 +19,7 @@ pub use contexts::{ContextName, connect_all, connect_all_with};
 pub use environment::Environment;
 pub use settings::ClusterSettings;
 
+use calls::{Calls, CallsLayer};
 use sources::Found;
 
 /// Building a client may run a kubeconfig's `exec` plugin, which could wait for a person.
@@ -152,12 +154,12 @@ pub async fn connect_with(
         return Ok(None);
     };
     let namespace = own_namespace(settings, &found)?;
-    open(found, namespace).await.map(Some)
+    open(found, namespace, settings.calls.clone()).await.map(Some)
 }
 
-async fn open(found: Found, namespace: String) -> Result<Cluster, CredentialsError> {
+async fn open(found: Found, namespace: String, calls: Calls) -> Result<Cluster, CredentialsError> {
     let token = token_source(&found.config);
-    let client = build_client(found.config, &found.description).await?;
+    let client = build_client(found.config, &found.description, calls).await?;
     Ok(Cluster { client, namespace, in_cluster: found.in_cluster, description: found.description, token })
 }
 
@@ -181,7 +183,7 @@ fn token_source(config: &Config) -> TokenSource {
     }
 }
 
-async fn build_client(mut config: Config, description: &str) -> Result<Client, CredentialsError> {
+async fn build_client(mut config: Config, description: &str, calls: Calls) -> Result<Client, CredentialsError> {
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.read_timeout = Some(READ_TIMEOUT);
     config.write_timeout = Some(WRITE_TIMEOUT);
@@ -189,7 +191,10 @@ async fn build_client(mut config: Config, description: &str) -> Result<Client, C
     config.default_retry = false;
     config.reset_reader_on_write = true;
     let failed = |reason: String| CredentialsError::Client { description: description.to_owned(), reason };
-    let building = tokio::task::spawn_blocking(move || Client::try_from(config));
+    let building = tokio::task::spawn_blocking(move || {
+        let seen = CallsLayer::new(calls);
+        ClientBuilder::try_from(config).map(|builder| builder.with_layer(&seen).build())
+    });
     match tokio::time::timeout(CLIENT_TIMEOUT, building).await {
         Ok(Ok(Ok(client))) => Ok(client),
         Ok(Ok(Err(error))) => Err(failed(crate::request::chain(&error))),

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use axum::Router;
 use bridge_api::{NormalizerClient, StorageClient};
 use cluster::ClusterReviewer;
 use service::auth::Surroundings;
+use service::calls::{CallMetrics, Target};
 use service::secret::source_of;
 use service::server::Limits;
 use service::{Authorizer, Listen, Metrics, Readiness, Running, ServerBuilder, Shutdown, http_client, telemetry};
 
 use crate::api;
 use crate::catalog::ServedCatalog;
-use crate::metrics::LoadCounters;
+use crate::metrics::{ChangeTimes, LoadCounters};
 use crate::settings::Settings;
 use crate::sync::Synchronizer;
 use crate::ui::{self, Normalizer};
@@ -24,23 +26,27 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> anyhow::Result<()> {
 }
 
 /// Starts the service: when this returns, it listens.
-pub async fn start(settings: Settings, shutdown: Shutdown) -> anyhow::Result<Running> {
+pub async fn start(mut settings: Settings, shutdown: Shutdown) -> anyhow::Result<Running> {
     let storage_url = settings.storage_url().context("no URL of storage-rest: set --storage-url or STORAGE_URL")?;
     let http = http_client::client(&settings.storage_tls(), "storage-rest").context("--storage-ca / STORAGE_CA")?;
     let readiness = Readiness::not_ready("storage was not asked yet");
     let catalog = Arc::new(ServedCatalog::new(settings.format));
     let (metrics, loads) = (Metrics::new("location"), LoadCounters::default());
     loads.register(&metrics);
+    let (calls, changes) = (CallMetrics::new(&metrics), ChangeTimes::default());
+    changes.register(&metrics);
+    settings.cluster.calls = calls.to(Target::Kubernetes);
     catalog.sizes().register(&metrics);
 
     let authorizer = authorizer(&settings).await?;
-    let mut routes = api::router(Arc::clone(&catalog), readiness.clone(), &authorizer);
+    let mut pages = Router::new();
     if !settings.no_ui {
         let (catalog, normalizer) = (Arc::clone(&catalog), normalizer(&settings)?);
-        routes = routes.merge(ui::router(catalog, readiness.clone(), normalizer, &authorizer, shutdown.child()));
+        pages = ui::router(catalog, readiness.clone(), normalizer, &authorizer, shutdown.child());
     }
     let server = ServerBuilder::new("location")
-        .router(routes)
+        .described(api::router(Arc::clone(&catalog), readiness.clone(), changes, &authorizer))
+        .router(pages)
         .readiness(readiness.clone())
         .metrics(metrics)
         .tls(settings.tls.load()?)
@@ -51,7 +57,8 @@ pub async fn start(settings: Settings, shutdown: Shutdown) -> anyhow::Result<Run
     tracing::info!(storage = storage_url.origin().ascii_serialization(), format = %settings.format, "location loads from storage");
 
     let token = settings.access.token.secret()?;
-    let storage = StorageClient::new(storage_url, http).with_token_source(source_of(token));
+    let storage =
+        StorageClient::new(storage_url, http).with_token_source(source_of(token)).with_calls(calls.to(Target::Storage));
     let synchronizer = Synchronizer::new(storage, catalog, readiness, loads);
     let stopped = shutdown.child();
     let synchronizing = tokio::spawn(synchronizer.run(settings.resync_interval.0, stopped.clone()));

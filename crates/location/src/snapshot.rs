@@ -188,6 +188,12 @@ impl Snapshot {
         self.entries.iter()
     }
 
+    /// Whether readers, who see this snapshot, have not seen this entry as it is.
+    pub fn would_serve_anew(&self, key: &EntryKey, entry: &Entry) -> bool {
+        let is_same = self.entry(key).is_some_and(|known| known.digest() == entry.digest());
+        self.completeness == Completeness::Loaded && !is_same
+    }
+
     /// The entry whose key has these segments.
     pub fn entry_at(&self, first: &str, second: &str) -> Option<&Arc<Entry>> {
         // Of no key the first segment has a separator: no two share a URI.

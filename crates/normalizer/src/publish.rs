@@ -12,10 +12,12 @@ use bridge_api::digest::{Digest, content_digest};
 use bridge_api::key::EntryKey;
 use bridge_api::messages::{Origin, PostBody, ReconcilerType};
 use futures::{StreamExt as _, stream};
+use jiff::Timestamp;
 use model_catalog::render::{Format, RenderError, RenderOptions, render_with};
 use thiserror::Error;
 
 use crate::hold::{HeldRemoval, HoldPolicy, Holds, Loss};
+use crate::inventory::SourceId;
 use crate::metrics::NormalizerMetrics;
 use crate::observe::Observed;
 use crate::project::naming::Identity;
@@ -86,6 +88,9 @@ pub struct Publisher {
     /// Sources of stored entries that nobody reads, and since when they were missed.
     missed: BTreeMap<String, Instant>,
     grace: Duration,
+    /// When each source was last read before storage was last in step: what changed since is a change, and not the first
+    /// that is seen of a source.
+    in_step: BTreeMap<SourceId, Timestamp>,
 }
 
 impl Publisher {
@@ -108,6 +113,7 @@ impl Publisher {
             holds: Holds::new(policy),
             missed: BTreeMap::new(),
             grace,
+            in_step: BTreeMap::new(),
         }
     }
 
@@ -212,7 +218,17 @@ impl Publisher {
             return Err(error.into());
         }
         self.announce(projection, stored, observed, &mut published).await?;
+        self.in_step.clone_from(&observed.last_reads);
         Ok(published)
+    }
+
+    /// When the change happened that an entry is sent for; `None` where it is the first that is seen of its source. A
+    /// record of a registry says so itself; where it does not, because something else has changed, it is now.
+    fn changed_at(&self, entry: &Entry, now: Timestamp) -> Option<i64> {
+        let source = SourceId::from_text(entry.origin.source.clone());
+        let before = self.in_step.get(&source)?.as_millisecond();
+        let now = now.as_millisecond();
+        Some(entry.last_update.filter(|at| (before..=now).contains(at)).unwrap_or(now))
     }
 
     /// The entries whose content storage does not hold, or of which it does not know what they are made from.
@@ -222,13 +238,14 @@ impl Publisher {
         stored: &'a Stored,
         observed: &'a Observed,
     ) -> impl Iterator<Item = Result<Rendered, RenderError>> + 'a {
+        let now = Timestamp::now();
         projection.entries.values().filter_map(move |entry| {
             let held = stored.entries.get(&entry.key);
             if waits(entry, held, observed) {
                 return None;
             }
             let rendered = match Rendered::new(entry, self.format, &self.options) {
-                Ok(rendered) => rendered,
+                Ok(rendered) => rendered.changed(self.changed_at(entry, now)),
                 Err(error) => return Some(Err(error)),
             };
             let same = held.is_some_and(|held| match &held.digest {
@@ -373,8 +390,14 @@ impl Rendered {
             model_card_key,
             model_card,
             origin: Some(entry.origin.clone()),
+            changed_at: None,
         };
         let digest = content_digest(&post.body, &post.model_card_key, &post.model_card);
         Ok(Self { key: entry.key.clone(), reconciler: entry.reconciler, post, digest })
+    }
+
+    fn changed(mut self, at: Option<i64>) -> Self {
+        self.post.changed_at = at;
+        self
     }
 }

@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use bridge_api::clients::StorageClient;
 use cluster::ContextName;
 use cluster::watch::NamespaceAnnotations;
+use service::calls::{CallMetrics, Target};
 use service::http_client::{TlsSettings, client, client_with};
 use service::secret::source_of;
 use service::{Listen, Metrics, Readiness, Running, ServerBuilder, Shutdown, telemetry};
@@ -17,7 +18,7 @@ use crate::clusters::{self, Clusters, Search};
 use crate::engine::Engine;
 use crate::hold::HoldPolicy;
 use crate::inventory::SourceId;
-use crate::metrics::NormalizerMetrics;
+use crate::metrics::{Freshness, NormalizerMetrics};
 use crate::observe::registry::Cadence;
 use crate::observe::{Board, manifests, served_apis};
 use crate::project::ProjectionSettings;
@@ -33,13 +34,15 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> anyhow::Result<()> {
 }
 
 /// Starts the normalizer; wrong settings are errors.
-pub async fn start(settings: Settings, shutdown: Shutdown) -> anyhow::Result<Running> {
+pub async fn start(mut settings: Settings, shutdown: Shutdown) -> anyhow::Result<Running> {
     let metrics = Metrics::new("normalizer");
     let counted = NormalizerMetrics::new(&metrics);
+    settings.cluster.calls = counted.calls.to(Target::Kubernetes);
     let readiness = Readiness::not_ready("storage was not reached yet");
     let (board, status) = (Board::default(), EngineStatus::default());
+    metrics.collect(Freshness(board.clone()));
     let server = ServerBuilder::new("normalizer")
-        .router(status::router(board.clone(), status.clone(), settings.format))
+        .described(status::router(board.clone(), status.clone(), settings.format))
         .metrics(metrics)
         .tls(settings.tls.load()?)
         .readiness(readiness.clone());
@@ -59,7 +62,8 @@ pub async fn start(settings: Settings, shutdown: Shutdown) -> anyhow::Result<Run
         server_certificate: settings.storage_certificate.clone(),
     };
     let storage = StorageClient::new(storage, client(&tls, "storage").context("--storage-ca / STORAGE_CA")?)
-        .with_token_source(source_of(settings.token.secret()?));
+        .with_token_source(source_of(settings.token.secret()?))
+        .with_calls(counted.calls.to(Target::Storage));
     let policy = HoldPolicy { share: settings.mass_removal_share, interval: settings.polling_interval.into() };
     let engine = Engine {
         board,
@@ -123,7 +127,7 @@ pub async fn observe(
         );
     }
     let registries = Registries {
-        access: access(settings, clusters::token_for_named(&connections))?,
+        access: access(settings, clusters::token_for_named(&connections), &metrics.calls)?,
         board: board.clone(),
         metrics: metrics.sources.clone(),
         tasks: tasks.clone(),
@@ -168,8 +172,8 @@ fn registry_tls(settings: &Settings) -> TlsSettings {
     }
 }
 
-/// How registries are read with these settings, with `token` unless they give one.
-pub fn access(settings: &Settings, token: Token) -> anyhow::Result<Access> {
+/// How registries are read with these settings, with `token` unless they give one; `calls` sees the requests.
+pub fn access(settings: &Settings, token: Token, calls: &CallMetrics) -> anyhow::Result<Access> {
     let tls = registry_tls(settings);
     let token = settings.registry_token()?.map_or(token, Token::Given);
     let guard = settings.foreign.guard(settings.pod_ip);
@@ -178,6 +182,8 @@ pub fn access(settings: &Settings, token: Token) -> anyhow::Result<Access> {
         http: client(&tls, "the registries").context("--registry-ca / REGISTRY_CA")?,
         guarded: guarded.context("--registry-ca / REGISTRY_CA")?,
         guard,
+        registry_calls: calls.to(Target::Registry),
+        catalog_calls: calls.to(Target::Catalog),
         foreign: settings.foreign.clone(),
         token,
         catalogs: settings.catalog_url.0.clone(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use calls::Calls;
 use cluster::discovery::{Discovery, Endpoint, Problem, Subject};
 use cluster::{Cluster, discover_registries, resolve_routes};
 use registry_client::{CatalogClient, RegistryClient, TokenSource};
@@ -34,6 +35,10 @@ pub struct Access {
     pub guarded: reqwest::Client,
     /// Where that one may go.
     pub guard: Guard,
+    /// How requests to registries are seen.
+    pub registry_calls: Calls,
+    /// How requests to catalogs are seen.
+    pub catalog_calls: Calls,
     /// What is done with addresses that were found.
     pub foreign: ForeignSettings,
     /// The token for registries.
@@ -207,7 +212,9 @@ impl Registries {
         let named: Vec<Address> = self.access.catalogs.iter().map(|named| Address::named(&named.url)).collect();
         let catalog = |address: &Address, supposed| {
             let (http, token) = self.access.to(address);
-            let client = CatalogClient::new(address.url.clone(), http, None).with_token_source(token);
+            let client = CatalogClient::new(address.url.clone(), http, None)
+                .with_token_source(token)
+                .with_calls(self.access.catalog_calls.clone());
             Catalog { client, supposed }
         };
         let mut catalogs: Vec<Catalog> =
@@ -217,7 +224,9 @@ impl Registries {
         let (http, token) = self.access.to(&wanted.address);
         RegistryReader {
             registry_name: wanted.registry_name.clone(),
-            client: RegistryClient::new(wanted.address.url.clone(), http, None).with_token_source(token),
+            client: RegistryClient::new(wanted.address.url.clone(), http, None)
+                .with_token_source(token)
+                .with_calls(self.access.registry_calls.clone()),
             cards: CardReader::new(catalogs),
             concurrency: self.access.concurrency,
         }

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use axum::Json;
 use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
 use jiff::Timestamp;
 use model_catalog::render::Format;
 use serde::Serialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::hold::HeldRemoval;
 use crate::inventory::SourceId;
@@ -68,10 +69,15 @@ struct ShownSource {
 }
 
 /// The route.
-pub fn router(board: Board, engine: EngineStatus, format: Format) -> Router {
-    Router::new().route("/status", get(status)).with_state((board, engine, format))
+pub fn router(board: Board, engine: EngineStatus, format: Format) -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(status)).with_state((board, engine, format))
 }
 
+/// What the normalizer knows and what it waits for
+#[utoipa::path(
+    get, path = "/status", tag = "state",
+    responses((status = OK, description = "Sources and progress", body = serde_json::Value))
+)]
 async fn status(State((board, engine, format)): State<(Board, EngineStatus, Format)>) -> Json<Status> {
     let shown = |status: SourceStatus| ShownSource { stale: status.failure.is_some(), status };
     let sources = board.statuses().into_iter().map(|(id, status)| (id, shown(status))).collect();

@@ -15,6 +15,7 @@ use crate::{
     registry::{api_root, one},
 };
 use bearer::{Token, TokenSource};
+use calls::Calls;
 
 const API: [&str; 3] = ["api", "model_catalog", "v1alpha1"];
 /// Catalog pages hold model cards, so they are kept smaller.
@@ -115,6 +116,13 @@ impl CatalogClient {
     #[must_use]
     pub fn with_token_source(mut self, source: TokenSource) -> Self {
         self.endpoint.token = Token::from_source(source);
+        self
+    }
+
+    /// The same, telling of each request as `calls` does.
+    #[must_use]
+    pub fn with_calls(mut self, calls: Calls) -> Self {
+        self.endpoint.calls = calls;
         self
     }
 

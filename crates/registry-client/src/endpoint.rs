@@ -9,6 +9,7 @@ use url::Url;
 
 use crate::error::{Failure, Peer, RegistryError, public_url};
 use bearer::Token;
+use calls::Calls;
 
 /// The most that one page may have.
 const BODY_LIMIT: usize = 64 * 1024 * 1024;
@@ -24,6 +25,7 @@ pub(crate) struct Endpoint {
     base: Url,
     http: reqwest::Client,
     pub(crate) token: Token,
+    pub(crate) calls: Calls,
     pub(crate) timeout: Duration,
     pub(crate) body_limit: usize,
 }
@@ -36,8 +38,8 @@ pub(crate) struct Body {
 }
 
 impl Endpoint {
-    pub(crate) const fn new(peer: Peer, base: Url, http: reqwest::Client, token: Token) -> Self {
-        Self { peer, base, http, token, timeout: TIMEOUT, body_limit: BODY_LIMIT }
+    pub(crate) fn new(peer: Peer, base: Url, http: reqwest::Client, token: Token) -> Self {
+        Self { peer, base, http, token, calls: Calls::default(), timeout: TIMEOUT, body_limit: BODY_LIMIT }
     }
 
     /// The base without credentials.
@@ -86,7 +88,7 @@ impl Endpoint {
         if let Some(token) = self.token.now() {
             request = request.bearer_auth(token.expose_secret());
         }
-        let sent = request.send().await;
+        let sent = self.calls.send(request).await;
         sent.map_err(|error| self.error(url, Failure::from_transport(error, self.timeout)))
     }
 

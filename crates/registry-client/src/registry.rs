@@ -13,6 +13,7 @@ use crate::{
     records::{InferenceServiceRecord, ModelArtifact, ModelVersion, Record, RegisteredModel, ServingEnvironment},
 };
 use bearer::{Token, TokenSource};
+use calls::Calls;
 
 const API: [&str; 3] = ["api", "model_registry", "v1alpha3"];
 
@@ -34,6 +35,13 @@ impl RegistryClient {
     #[must_use]
     pub fn with_token_source(mut self, source: TokenSource) -> Self {
         self.endpoint.token = Token::from_source(source);
+        self
+    }
+
+    /// The same, telling of each request as `calls` does.
+    #[must_use]
+    pub fn with_calls(mut self, calls: Calls) -> Self {
+        self.endpoint.calls = calls;
         self
     }
 

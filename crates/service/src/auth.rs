@@ -13,7 +13,9 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, StatusCode};
 use secrecy::SecretString;
 use thiserror::Error;
+use utoipa_axum::router::OpenApiRouter;
 
+use crate::openapi::{self, LetThrough};
 use crate::secret::SecretError;
 use crate::server::{ApiError, drain};
 
@@ -144,6 +146,27 @@ impl Authorizer {
         match self.rules.readers {
             Readers::Anyone => routes,
             Readers::Writers => self.guard_writes(routes),
+        }
+    }
+
+    /// The same as [`Authorizer::guard_writes`], for routes that are described: the guard is, too, from then on.
+    pub fn guard_described_writes<S: Clone + Send + Sync + 'static>(
+        &self,
+        routes: OpenApiRouter<S>,
+    ) -> OpenApiRouter<S> {
+        let has_token = self.rules.shared.is_some() || self.rules.reviews.is_some();
+        let let_through = if has_token { LetThrough::TokenOnly } else { LetThrough::OwnMachine };
+        openapi::guarded(routes.route_layer(from_fn_with_state(self.clone(), enforce)), let_through)
+    }
+
+    /// The same as [`Authorizer::guard_reads`], for routes that are described.
+    pub fn guard_described_reads<S: Clone + Send + Sync + 'static>(
+        &self,
+        routes: OpenApiRouter<S>,
+    ) -> OpenApiRouter<S> {
+        match self.rules.readers {
+            Readers::Anyone => routes,
+            Readers::Writers => self.guard_described_writes(routes),
         }
     }
 }

@@ -2,9 +2,11 @@
 //! [`guard`] for foreign addresses, and a graceful [`shutdown`]. Nothing in here knows what the services are about.
 
 pub mod auth;
+pub mod calls;
 pub mod guard;
 pub mod http_client;
 pub mod metrics;
+pub mod openapi;
 pub mod secret;
 pub mod server;
 pub mod settings;

@@ -13,8 +13,11 @@ use hyper_util::rt::TokioTimer;
 use thiserror::Error;
 use tokio::task::JoinHandle;
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::metrics::Metrics;
+use crate::openapi;
 use crate::server::connections::{Impatient, Turns};
 use crate::shutdown::Shutdown;
 use crate::tls::ServerTls;
@@ -103,10 +106,10 @@ pub struct Running {
 }
 
 /// Collects what a server consists of.
-#[derive(Debug)]
 pub struct ServerBuilder {
     name: &'static str,
     router: Router,
+    document: OpenApi,
     readiness: Readiness,
     metrics: Metrics,
     limits: Limits,
@@ -119,6 +122,7 @@ impl ServerBuilder {
         Self {
             name,
             router: Router::new(),
+            document: OpenApi::default(),
             readiness: Readiness::ready(),
             metrics: Metrics::new(name),
             limits: Limits::default(),
@@ -126,11 +130,20 @@ impl ServerBuilder {
         }
     }
 
-    /// The service's routes.
+    /// More routes of the service, of which its OpenAPI document says nothing.
     #[must_use]
     pub fn router(mut self, router: Router) -> Self {
-        self.router = router;
+        self.router = self.router.merge(router);
         self
+    }
+
+    /// More routes of the service, with what its OpenAPI document says of them.
+    #[must_use]
+    pub fn described(self, routes: OpenApiRouter) -> Self {
+        let (router, document) = routes.split_for_parts();
+        let mut builder = self.router(router);
+        builder.document.merge(document);
+        builder
     }
 
     /// What `/readyz` answers.
@@ -187,7 +200,11 @@ impl ServerBuilder {
             CatchPanicLayer::custom(limits::answer_panic),
         ));
         let observer = observe::Observer::new(&self.metrics);
-        admin::router(self.readiness, self.metrics)
+        let mut document = self.document;
+        openapi::limited(&mut document);
+        let (admin, common) = admin::router(self.readiness, self.metrics).split_for_parts();
+        admin
+            .merge(openapi::route(self.name, document, common))
             .merge(api)
             .fallback(answers::not_found)
             .method_not_allowed_fallback(answers::method_not_allowed)

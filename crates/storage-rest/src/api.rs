@@ -8,20 +8,23 @@ mod status;
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use bridge_api::{EntryKey, KeySet, PostBody, ReconcilerType, StorageBody, from_json};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
+use service::openapi::{self, ErrorAnswer};
 use service::{ApiError, Authorizer};
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 pub use status::Facts;
 
-use crate::deliver::{Settled, Touched};
+use crate::deliver::{Change, Settled, Touched};
 use crate::metrics::StorageMetrics;
 use crate::store::{Filling, Outcome, Store, StoreError, StoredEntry};
 
@@ -41,16 +44,15 @@ pub struct Api {
 }
 
 /// The routes, for those whom `authorizer` lets in.
-pub fn router(api: Api, authorizer: &Authorizer) -> Router {
-    let writes = Router::new()
-        .route("/upsert", post(upsert))
-        .route("/currentkeyset", post(current_key_set))
-        .route("/settle", post(settle));
-    let reads = Router::new()
-        .route("/list", get(list::list))
-        .route("/fetch", get(fetch).post(fetch_many::fetch_many))
-        .route("/status", get(status::status));
-    authorizer.guard_writes(writes).merge(authorizer.guard_reads(reads)).with_state(api)
+pub fn router(api: Api, authorizer: &Authorizer) -> OpenApiRouter {
+    let mut writes =
+        OpenApiRouter::new().routes(routes!(upsert)).routes(routes!(current_key_set)).routes(routes!(settle));
+    openapi::optional_body(writes.get_openapi_mut(), "/currentkeyset");
+    let reads = OpenApiRouter::new()
+        .routes(routes!(list::list))
+        .routes(routes!(fetch, fetch_many::fetch_many))
+        .routes(routes!(status::status));
+    authorizer.guard_described_writes(writes).merge(authorizer.guard_described_reads(reads)).with_state(api)
 }
 
 impl Api {
@@ -59,13 +61,30 @@ impl Api {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct UpsertQuery {
+    /// The entry's key
+    #[param(inline, value_type = EntryKey, required = true)]
     key: Option<String>,
+    /// Which part of the normalizer it comes from; `kubeflow` where it is missing or empty
     #[serde(rename = "type")]
+    #[param(inline, value_type = ReconcilerType)]
     reconciler_type: Option<String>,
 }
 
+/// Keep an entry
+///
+/// It is durable when this is answered. Location and Backstage are told of it later, however long that takes.
+#[utoipa::path(
+    post, path = "/upsert", tag = "writes", params(UpsertQuery),
+    request_body(content = PostBody, content_type = "application/json"),
+    responses(
+        (status = CREATED, description = "The entry is new"),
+        (status = OK, description = "There was an entry under that key, and this is in its place"),
+        (status = BAD_REQUEST, description = "The key, the type or the body is missing or wrong", body = ErrorAnswer),
+    )
+)]
 async fn upsert(State(api): State<Api>, Query(query): Query<UpsertQuery>, body: Bytes) -> Result<StatusCode, ApiError> {
     let key = entry_key(query.key.as_deref())?;
     let reconciler_type = match query.reconciler_type.as_deref() {
@@ -79,7 +98,8 @@ async fn upsert(State(api): State<Api>, Query(query): Query<UpsertQuery>, body: 
     if post.body.is_empty() {
         return Err(ApiError::bad_request(format!("the upsert of {key} brings no document: `body` is empty")));
     }
-    let outcome = to_the_end(api.upsert(key, StoredEntry::new(reconciler_type, post))).await??;
+    let change = Change { at: post.changed_at };
+    let outcome = to_the_end(api.upsert(key, StoredEntry::new(reconciler_type, post), change)).await??;
     Ok(match outcome {
         Outcome::Created => StatusCode::CREATED,
         Outcome::Updated | Outcome::Unchanged => StatusCode::OK,
@@ -87,7 +107,7 @@ async fn upsert(State(api): State<Api>, Query(query): Query<UpsertQuery>, body: 
 }
 
 impl Api {
-    async fn upsert(self, key: EntryKey, entry: StoredEntry) -> Result<Outcome, ApiError> {
+    async fn upsert(self, key: EntryKey, entry: StoredEntry, change: Change) -> Result<Outcome, ApiError> {
         let promises_a_key_set = entry.origin.is_some();
         let result = self.store()?.upsert(&key, entry).await;
         match &result {
@@ -102,7 +122,7 @@ impl Api {
         }
         // A write that failed may have been done all the same: delivery looks at what the store holds.
         if !matches!(result, Ok(Outcome::Unchanged)) {
-            self.touched.touch([key]);
+            self.touched.change(key, change);
         }
         let outcome = result.map_err(|error| answer(&error))?;
         // Only our normalizer tells what an entry is made from, and it ends its first fill with a key set. With any other
@@ -148,6 +168,18 @@ impl Api {
     }
 }
 
+/// Say which entries there are
+///
+/// Every other one is removed; without any key, all are. The keys come in the query, as a JSON body, or both ways.
+#[utoipa::path(
+    post, path = "/currentkeyset", tag = "writes",
+    params(("key" = Option<Vec<EntryKey>>, Query, style = Form, explode = false, description = "All keys, between commas")),
+    request_body(content = KeySet, content_type = "application/json", description = "The same in another form"),
+    responses(
+        (status = OK, description = "What is in no key set is removed"),
+        (status = BAD_REQUEST, description = "It is no key set; nothing is removed", body = ErrorAnswer),
+    )
+)]
 async fn current_key_set(
     State(api): State<Api>,
     Query(query): Query<Vec<(String, String)>>,
@@ -159,29 +191,38 @@ async fn current_key_set(
     Ok(StatusCode::OK)
 }
 
+/// Say that what is kept is all that there will be for now
+///
 /// Ours: a normalizer that cannot read all of its sources says so that others need not wait for the rest.
+#[utoipa::path(
+    post, path = "/settle", tag = "writes",
+    responses((status = OK, description = "From now on the list counts as the whole"))
+)]
 async fn settle(State(api): State<Api>) -> Result<StatusCode, ApiError> {
     to_the_end(async move { api.settle().await }).await??;
     Ok(StatusCode::OK)
 }
 
-/// The keys of the query or, without any, those of a JSON body. Neither means that no model is left; anything that
-/// could be a key set gone wrong is an error, since it would empty the store.
+/// The keys of the query and of a JSON body. Neither means that no model is left; anything that could be a key set gone
+/// wrong is an error, since it would empty the store. Only beside keys in the query, a body that is no JSON says nothing.
 fn key_set(query: &[(String, String)], headers: &HeaderMap, body: &[u8]) -> Result<BTreeSet<EntryKey>, ApiError> {
     let values = query.iter().filter(|(name, _)| name == "key").flat_map(|(_, value)| value.split(','));
     let listed: Vec<&str> = values.map(str::trim).filter(|text| !text.is_empty()).collect();
-    if !listed.is_empty() {
-        return listed.into_iter().map(|text| entry_key(Some(text))).collect();
+    let mut keys: BTreeSet<EntryKey> =
+        listed.into_iter().map(|text| entry_key(Some(text))).collect::<Result<_, _>>()?;
+    let is_key_set = if keys.is_empty() { !body.is_empty() } else { is_json(headers) && !body.is_empty() };
+    if is_key_set {
+        keys.extend(keys_of_body::<BTreeSet<EntryKey>>(headers, body)?);
     }
-    if body.is_empty() {
-        return Ok(BTreeSet::new());
-    }
-    keys_of_body(headers, body)
+    Ok(keys)
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json"))
 }
 
 fn keys_of_body<K: FromIterator<EntryKey>>(headers: &HeaderMap, body: &[u8]) -> Result<K, ApiError> {
-    let content_type = headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes).unwrap_or_default();
-    if !content_type.starts_with(b"application/json") {
+    if !is_json(headers) {
         return Err(ApiError::bad_request("a key set in the body needs the content type application/json"));
     }
     let set: KeySet = from_json(body)
@@ -189,11 +230,23 @@ fn keys_of_body<K: FromIterator<EntryKey>>(headers: &HeaderMap, body: &[u8]) -> 
     set.keys.iter().map(|text| entry_key(Some(text))).collect()
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct FetchQuery {
+    /// The entry's key
+    #[param(inline, value_type = EntryKey, required = true)]
     key: Option<String>,
 }
 
+/// An entry as it is kept
+#[utoipa::path(
+    get, path = "/fetch", tag = "reads", params(FetchQuery),
+    responses(
+        (status = OK, description = "The entry", body = StorageBody),
+        (status = BAD_REQUEST, description = "The key is missing or none", body = ErrorAnswer),
+        (status = NOT_FOUND, description = "There is no such entry", body = ErrorAnswer),
+    )
+)]
 async fn fetch(State(api): State<Api>, Query(query): Query<FetchQuery>) -> Result<Response, ApiError> {
     let key = entry_key(query.key.as_deref())?;
     match api.store()?.fetch(&key).await.map_err(|error| answer(&error))? {

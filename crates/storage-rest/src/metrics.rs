@@ -5,6 +5,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use service::Metrics;
+use service::calls::CallMetrics;
 
 use crate::store::Outcome;
 
@@ -16,6 +17,8 @@ pub struct StorageMetrics {
     deliveries: Family<DeliveryLabel, Counter>,
     undelivered: Family<TargetLabel, Gauge>,
     backstage_in_step: Gauge,
+    /// Of the requests to others.
+    pub calls: CallMetrics,
 }
 
 /// To whom storage delivers.
@@ -55,6 +58,8 @@ pub enum Delivery {
 }
 
 impl Delivery {
+    const ALL: [Self; 6] = [Self::Upserted, Self::Removed, Self::Refreshed, Self::Pruned, Self::Failed, Self::Rejected];
+
     const fn as_str(self) -> &'static str {
         match self {
             Self::Upserted => "upserted",
@@ -109,7 +114,17 @@ impl StorageMetrics {
                 "Whether Backstage held what it should when it was last compared: 1 if so, 0 if not or not known",
                 Gauge::default(),
             ),
+            calls: CallMetrics::new(metrics),
         }
+    }
+
+    /// From now on `target` is delivered to. A rate needs a beginning: what never happened is there with zero.
+    pub fn delivers_to(&self, target: Target) {
+        for delivery in Delivery::ALL {
+            let labels = DeliveryLabel { target: target.as_str(), outcome: delivery.as_str() };
+            drop(self.deliveries.get_or_create(&labels));
+        }
+        self.undelivered(target, 0);
     }
 
     /// An upsert was answered.

@@ -7,6 +7,7 @@ use anyhow::Context;
 use bridge_api::LocationClient;
 use cluster::{Cluster, ClusterReviewer};
 use service::auth::Surroundings;
+use service::calls::Target;
 use service::http_client;
 use service::secret::source_of;
 use service::server::{BoundServer, Limits};
@@ -18,7 +19,7 @@ use crate::api::{self, Api};
 use crate::deliver::backstage::{Backstage, BackstageImport};
 use crate::deliver::location::LocationDelivery;
 use crate::deliver::{Held, Pace, Settled, Touched};
-use crate::metrics::StorageMetrics;
+use crate::metrics::{self, StorageMetrics};
 use crate::settings::Settings;
 use crate::store::backend::Backend;
 use crate::store::{Filling, Store, StoreError};
@@ -34,16 +35,18 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> anyhow::Result<()> {
 }
 
 /// Starts the service. Wrong settings are an error; a store that can't be reached yet is not.
-pub async fn start(settings: Settings, shutdown: Shutdown) -> anyhow::Result<Running> {
+pub async fn start(mut settings: Settings, shutdown: Shutdown) -> anyhow::Result<Running> {
     http_client::install_crypto_provider();
     let shutdown = shutdown.child();
     let metrics = Metrics::new("storage-rest");
+    let counted = StorageMetrics::new(&metrics);
+    settings.cluster.calls = counted.calls.to(Target::Kubernetes);
     let backend = Backend::choose(&settings.storage, &settings.cluster).await?;
     let cluster = cluster_of_backstage(&settings, &backend).await?;
     let authorizer = authorizer(&settings, &backend).await?;
-    let service = Service::new(settings, &metrics, cluster)?;
+    let service = Service::new(settings, counted, cluster)?;
     let server = ServerBuilder::new("storage-rest")
-        .router(api::router(service.api.clone(), &authorizer))
+        .described(api::router(service.api.clone(), &authorizer))
         .readiness(service.readiness.clone())
         .limits(Limits { body_bytes: service.settings.max_body_bytes, ..Limits::default() })
         .metrics(metrics)
@@ -99,25 +102,31 @@ struct Import {
 }
 
 impl Service {
-    fn new(settings: Settings, metrics: &Metrics, cluster: Option<Cluster>) -> anyhow::Result<Self> {
+    fn new(settings: Settings, metrics: StorageMetrics, cluster: Option<Cluster>) -> anyhow::Result<Self> {
         let location_url = settings.location_url().context("LOCATION_URL")?;
         let location_http =
             http_client::client(&settings.location_tls(), "location").context("--location-ca / LOCATION_CA")?;
         let location = LocationClient::new(location_url, location_http)
-            .with_token_source(source_of(settings.access.token.secret()?));
+            .with_token_source(source_of(settings.access.token.secret()?))
+            .with_calls(metrics.calls.to(Target::Location));
         let import = if settings.backstage.push_to_rhdh {
             Some(Import {
-                backstage: Backstage::new(&settings.backstage.access, &settings.cluster, cluster)?,
+                backstage: Backstage::new(&settings.backstage.access, &settings.cluster, cluster)?
+                    .with_calls(metrics.calls.to(Target::Backstage)),
                 bridge_url: settings.bridge_url().context("BRIDGE_URL")?,
             })
         } else {
             None
         };
+        metrics.delivers_to(metrics::Target::Location);
+        if import.is_some() {
+            metrics.delivers_to(metrics::Target::Backstage);
+        }
         let api = Api {
             store: Arc::new(OnceLock::new()),
             settled: Settled::default(),
             touched: Arc::new(Touched::default()),
-            metrics: StorageMetrics::new(metrics),
+            metrics,
             facts: api::Facts { format: settings.format, push_to_backstage: settings.backstage.push_to_rhdh },
         };
         Ok(Self {

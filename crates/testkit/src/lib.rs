@@ -1,5 +1,5 @@
 //! Test-only peers: an in-memory Kubernetes API, a scripted registry, a scripted Backstage, a scripted GitHub and a
-//! PostgreSQL server; and inputs for parsers.
+//! PostgreSQL server; inputs for parsers; and what holds an OpenAPI document against routes.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,6 +12,7 @@ pub mod backstage;
 pub mod fuzz;
 pub mod github;
 pub mod kube;
+pub mod openapi;
 pub mod postgres;
 pub mod registry;
 pub mod wait;

@@ -16,6 +16,7 @@ mod discovery;
 mod doctor;
 mod go_bridge;
 mod lifecycle;
+mod monitoring;
 mod outages;
 mod process;
 mod push;

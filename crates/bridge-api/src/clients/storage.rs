@@ -1,5 +1,6 @@
 //! The client of storage-rest.
 
+use calls::Calls;
 use http::StatusCode;
 use reqwest::Client;
 use secrecy::SecretString;
@@ -39,6 +40,13 @@ impl StorageClient {
     #[must_use]
     pub fn with_token_source(mut self, source: TokenSource) -> Self {
         self.transport.set_token(Token::from_source(source));
+        self
+    }
+
+    /// Tells of every request from now on, as `calls` does.
+    #[must_use]
+    pub fn with_calls(mut self, calls: Calls) -> Self {
+        self.transport.set_calls(calls);
         self
     }
 

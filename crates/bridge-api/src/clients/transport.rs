@@ -1,5 +1,6 @@
 //! One request and its answer: URLs, the token, limits, and errors that name all of it but secrets.
 
+use calls::Calls;
 use http::{HeaderMap, Method, StatusCode};
 use reqwest::{Client, Response};
 use secrecy::ExposeSecret;
@@ -27,6 +28,7 @@ pub(super) struct Transport {
     base: Url,
     http: Client,
     token: Token,
+    calls: Calls,
 }
 
 /// An answer whose status was not looked at yet.
@@ -45,11 +47,15 @@ struct Context {
 
 impl Transport {
     pub(super) fn new(peer: &'static str, base: Url, http: Client) -> Self {
-        Self { peer, base, http, token: Token::default() }
+        Self { peer, base, http, token: Token::default(), calls: Calls::default() }
     }
 
     pub(super) fn set_token(&mut self, token: Token) {
         self.token = token;
+    }
+
+    pub(super) fn set_calls(&mut self, calls: Calls) {
+        self.calls = calls;
     }
 
     /// The base URL, fit for messages.
@@ -105,7 +111,7 @@ impl Transport {
             None if method == Method::POST => request.header(http::header::CONTENT_LENGTH, 0),
             None => request,
         };
-        let response = request.send().await.map_err(|error| context.transport(error))?;
+        let response = self.calls.send(request).await.map_err(|error| context.transport(error))?;
         let status = response.status();
         let limit = if status.is_success() { MAX_ANSWER_BYTES } else { MAX_ERROR_BYTES };
         let body = read(response, limit, &context).await?;

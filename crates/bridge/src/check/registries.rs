@@ -1,5 +1,7 @@
 //! Registries and catalogs: found by which rule, reachable, and with a token that they accept.
 
+use service::Metrics;
+use service::calls::CallMetrics;
 use std::sync::Arc;
 
 use cluster::discovery::{Discovery, Endpoint, EndpointKind, FoundBy};
@@ -29,7 +31,8 @@ struct Peer {
 /// What there is to say of all registries and catalogs.
 pub(super) async fn examine(bench: &Bench<'_>) -> Vec<Finding> {
     let token = bench.cluster.map_or(Token::None, |cluster| Token::OfCluster(Arc::new(cluster.clone())));
-    let access = match normalizer::access(&bench.settings.normalizer, token) {
+    let access = match normalizer::access(&bench.settings.normalizer, token, &CallMetrics::new(&Metrics::new("check")))
+    {
         Ok(access) => access,
         Err(error) => {
             let advice = "mend this setting of the normalizer (docs/configuration.md)";

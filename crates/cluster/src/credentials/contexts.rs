@@ -79,5 +79,5 @@ async fn connect_to(settings: &ClusterSettings, environment: &Environment) -> Re
         (None, Some(namespace)) => namespace.clone(),
         (None, None) => "default".to_owned(),
     };
-    open(found, namespace).await
+    open(found, namespace, settings.calls.clone()).await
 }

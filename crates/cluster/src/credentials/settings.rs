@@ -1,5 +1,6 @@
 //! The settings of a cluster connection, as flags and environment variables.
 
+use calls::Calls;
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 
@@ -38,6 +39,10 @@ pub struct ClusterSettings {
     /// `default`].
     #[arg(long, env = "NAMESPACE", value_name = "NAMESPACE")]
     pub namespace: Option<String>,
+
+    /// How requests to API servers are seen; set by the service, not by people.
+    #[arg(skip)]
+    pub calls: Calls,
 
     /// Namespace of the pod that runs the bridge; set by the downward API.
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]

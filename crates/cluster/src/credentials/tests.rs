@@ -70,6 +70,7 @@ async fn no_cluster_anywhere_is_normal() {
 #[tokio::test]
 async fn blank_settings_count_as_unset() {
     let settings = ClusterSettings {
+        calls: Calls::default(),
         kubeconfig: Some(String::new()),
         kube_context: Some(" ".to_owned()),
         kube_contexts: vec![String::new(), " ".to_owned()],

@@ -110,6 +110,8 @@ pub struct Observed {
     pub discovered: bool,
     /// How often each source was read completely since the start.
     pub complete_reads: BTreeMap<SourceId, u64>,
+    /// When each source was last read that was.
+    pub last_reads: BTreeMap<SourceId, Timestamp>,
     /// Whether what is not known was tried for long enough that nobody should wait for it any more.
     pub patience_is_over: bool,
     /// Sources that are not known any more, and whose entries may go.
@@ -164,12 +166,24 @@ impl Board {
         let registries = state.registries.iter().map(|(id, source)| (id.clone(), source.status.complete_reads));
         let clusters = state.clusters.iter().map(|(id, source)| (id.clone(), source.status.complete_reads));
         let complete_reads = registries.chain(clusters).collect();
+        let registries = state.registries.iter().map(|(id, source)| (id, source.status.last_read));
+        let clusters = state.clusters.iter().map(|(id, source)| (id, source.status.last_read));
+        let last_reads = registries.chain(clusters).filter_map(|(id, read)| Some((id.clone(), read?))).collect();
         let discovered = state.undiscovered.is_empty();
         let tried = state.registries.values().all(Source::was_tried)
             && state.clusters.values().all(Source::was_tried)
             && !state.undiscovered.values().any(|unread| *unread == Unread::Pending);
         let patience_is_over = tried && self.shared.began.get_or_init(Instant::now).elapsed() >= PATIENCE;
-        Observed { inventory, unread, known, discovered, complete_reads, patience_is_over, given_up: BTreeSet::new() }
+        Observed {
+            inventory,
+            unread,
+            known,
+            discovered,
+            complete_reads,
+            last_reads,
+            patience_is_over,
+            given_up: BTreeSet::new(),
+        }
     }
 
     /// How well each source is known.
@@ -177,6 +191,22 @@ impl Board {
         let state = self.state();
         let registries = state.registries.iter().map(|(id, source)| (id.clone(), source.status.clone()));
         registries.chain(state.clusters.iter().map(|(id, source)| (id.clone(), source.status.clone()))).collect()
+    }
+
+    /// The same, for those who want to know how old what is known is: a cluster whose watches stand is known as of now.
+    pub fn freshness(&self) -> BTreeMap<SourceId, SourceStatus> {
+        let now = Timestamp::now();
+        let mut statuses = self.statuses();
+        for (id, source) in &self.state().clusters {
+            if source.contents.is_some()
+                && source.status.failure.is_none()
+                && let Some(status) = statuses.get_mut(id)
+            {
+                status.last_read = Some(now);
+                status.last_complete_read = Some(now);
+            }
+        }
+        statuses
     }
 
     /// Says that `what` may still bring sources that are not on the board, and whether that was tried.

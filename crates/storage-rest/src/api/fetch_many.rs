@@ -10,9 +10,10 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use bridge_api::{EntryKey, FetchedEntries, MAX_FETCHED_KEYS, StorageBody};
+use bridge_api::{EntryKey, FetchedEntries, KeySet, MAX_FETCHED_KEYS, StorageBody};
 use http::HeaderMap;
 use service::ApiError;
+use service::openapi::ErrorAnswer;
 
 use super::{Api, answer, keys_of_body};
 use crate::store::{Store, StoreError, StoredEntry};
@@ -22,6 +23,17 @@ const MAX_ANSWER_BYTES: usize = 4 << 20;
 /// So many entries are read before their size is looked at.
 const STEP: usize = 50;
 
+/// Many entries as they are kept
+///
+/// Ours. At most 1000 keys may be asked for; what the answer has no room for is in its `rest`.
+#[utoipa::path(
+    post, path = "/fetch", tag = "reads",
+    request_body(content = KeySet, content_type = "application/json"),
+    responses(
+        (status = OK, description = "The entries that there are", body = FetchedEntries),
+        (status = BAD_REQUEST, description = "These are no keys, or too many", body = ErrorAnswer),
+    )
+)]
 pub(super) async fn fetch_many(State(api): State<Api>, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
     let keys: Vec<EntryKey> = keys_of_body(&headers, &body)?;
     if keys.len() > MAX_FETCHED_KEYS {

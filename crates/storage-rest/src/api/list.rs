@@ -3,31 +3,49 @@
 
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
-use bridge_api::Digest;
 use bridge_api::messages::Origin;
+use bridge_api::{Digest, KeyList};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize, Serializer};
 use service::ApiError;
+use service::openapi::ErrorAnswer;
+use utoipa::IntoParams;
 
 use super::{Api, answer};
 use crate::store::IndexEntry;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
+    /// Ours: tell digests, too, and whether the list is the whole [default: false]
     #[serde(default)]
+    #[param(value_type = Option<bool>)]
     details: String,
+    /// Ours: with details, tell what entries are made from [default: true]
     #[serde(default)]
+    #[param(value_type = Option<bool>)]
     origins: String,
 }
 
 impl ListQuery {
-    fn details(&self) -> Details {
-        match (self.details.as_str(), self.origins.as_str()) {
-            ("true", "false") => Details::Digests,
-            ("true", _) => Details::All,
-            _ => Details::None,
-        }
+    fn details(&self) -> Result<Details, ApiError> {
+        let details = flag("details", &self.details)?.unwrap_or(false);
+        let origins = flag("origins", &self.origins)?.unwrap_or(true);
+        Ok(match (details, origins) {
+            (true, false) => Details::Digests,
+            (true, true) => Details::All,
+            (false, _) => Details::None,
+        })
+    }
+}
+
+fn flag(name: &str, text: &str) -> Result<Option<bool>, ApiError> {
+    match text {
+        "" => Ok(None),
+        "true" | "1" => Ok(Some(true)),
+        "false" | "0" => Ok(Some(false)),
+        _ => Err(ApiError::bad_request(format!("{name} is either true or false"))),
     }
 }
 
@@ -42,10 +60,18 @@ enum Details {
     All,
 }
 
+/// All keys
+#[utoipa::path(
+    get, path = "/list", tag = "reads", params(ListQuery),
+    responses(
+        (status = OK, description = "The keys and, where they are asked for, details", body = KeyList),
+        (status = BAD_REQUEST, description = "A parameter is neither true nor false", body = ErrorAnswer),
+    )
+)]
 pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>) -> Result<Response, ApiError> {
+    let details = query.details()?;
     let index = api.store()?.index().await.map_err(|error| answer(&error))?;
     api.metrics.listed(index.len());
-    let details = query.details();
     let settled = api.settled.is_settled();
     // A long list takes a while.
     let written = tokio::task::spawn_blocking(move || written(&index, details, settled)).await;

@@ -35,6 +35,11 @@ pub(super) struct Status {
     undelivered: BTreeMap<&'static str, i64>,
 }
 
+/// What storage keeps, and how far it is delivered
+#[utoipa::path(
+    get, path = "/status", tag = "state",
+    responses((status = OK, description = "The store, its entries, and what waits", body = serde_json::Value))
+)]
 pub(super) async fn status(State(api): State<Api>) -> Json<Status> {
     let store = api.store.get();
     let targets = [Target::Location, Target::Backstage];

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridge_api::{ClientError, Digest, EntryKey, LocationClient, UriList};
+use bridge_api::{ClientError, Digest, EntryKey, LocationClient, PostBody, UriList};
 use http::StatusCode;
 use service::Shutdown;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::work::{Cause, Work};
-use super::{Held, Pace, Settled, Touched};
+use super::{Change, Held, Pace, Settled, Touched};
 use crate::metrics::{Delivery, StorageMetrics, Target};
 use crate::store::{IndexEntry, Store, StoreError};
 
@@ -42,6 +42,7 @@ impl LocationDelivery {
         let mut delivery = Delivering {
             given: Arc::new(self),
             work: Work::default(),
+            changes: BTreeMap::new(),
             requests: JoinSet::new(),
             reach: Reach::Unknown,
             failures: 0,
@@ -76,7 +77,9 @@ enum Reach {
 struct Delivering {
     given: Arc<LocationDelivery>,
     work: Work,
-    requests: JoinSet<(EntryKey, Result<Pushed, PushError>)>,
+    /// By which changes there is work.
+    changes: BTreeMap<EntryKey, Change>,
+    requests: JoinSet<(EntryKey, Change, Result<Pushed, PushError>)>,
     reach: Reach,
     failures: u32,
     /// How often in a row location refused us, before it took anything.
@@ -117,9 +120,16 @@ impl Delivering {
             let due = self.work.next_due();
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                keys = self.given.touched.next() => self.work.touch(keys),
+                changed = self.given.touched.next() => {
+                    self.work.touch(changed.keys().cloned());
+                    self.changes.extend(changed);
+                }
                 Some(finished) = self.requests.join_next() => {
-                    if let Ok((key, result)) = finished {
+                    if let Ok((key, change, result)) = finished {
+                        if result.is_err() {
+                            // It is still to be delivered, unless another one came in between.
+                            self.changes.entry(key.clone()).or_insert(change);
+                        }
                         self.settle(key, result);
                     }
                 }
@@ -140,9 +150,10 @@ impl Delivering {
         while self.work.under_way() < self.given.pace.concurrency {
             let Some(key) = self.work.start_next() else { return };
             let given = Arc::clone(&self.given);
+            let change = self.changes.remove(&key).unwrap_or_default();
             self.requests.spawn(async move {
-                let result = push(&given, &key).await;
-                (key, result)
+                let result = push(&given, &key, &change).await;
+                (key, change, result)
             });
         }
     }
@@ -314,7 +325,7 @@ fn difference(held: &BTreeMap<EntryKey, Digest>, index: &[IndexEntry], settled: 
 }
 
 /// Makes location hold of one key what the store holds now.
-async fn push(given: &LocationDelivery, key: &EntryKey) -> Result<Pushed, PushError> {
+async fn push(given: &LocationDelivery, key: &EntryKey, change: &Change) -> Result<Pushed, PushError> {
     let stored = given.store.fetch(key).await?.filter(|entry| !entry.body.is_empty());
     let Some(entry) = stored else {
         given.client.remove(key).await?;
@@ -324,7 +335,8 @@ async fn push(given: &LocationDelivery, key: &EntryKey) -> Result<Pushed, PushEr
     if given.held.surely_has(key, &digest) {
         return Ok(Pushed::AlreadyHeld);
     }
-    given.client.upsert(key, &entry.into_post_body()).await?;
+    let post = PostBody { changed_at: change.at, ..entry.into_post_body() };
+    given.client.upsert(key, &post).await?;
     Ok(Pushed::Upserted(digest))
 }
 

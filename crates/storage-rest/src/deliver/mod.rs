@@ -7,7 +7,7 @@ pub mod backstage;
 pub mod location;
 mod work;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -65,22 +65,36 @@ impl Settled {
     }
 }
 
+/// What is known of a change besides that it is one. It is kept in memory only: what is delivered after a restart is
+/// delivered all the same.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Change {
+    /// When it happened, in milliseconds since 1970.
+    pub at: Option<i64>,
+}
+
 /// Keys whose entries were written or removed since delivery last looked.
 #[derive(Debug, Default)]
 pub struct Touched {
-    keys: Mutex<BTreeSet<EntryKey>>,
+    keys: Mutex<BTreeMap<EntryKey, Change>>,
     wake: Notify,
 }
 
 impl Touched {
     /// These have changed.
     pub fn touch(&self, keys: impl IntoIterator<Item = EntryKey>) {
-        lock(&self.keys).extend(keys);
+        lock(&self.keys).extend(keys.into_iter().map(|key| (key, Change::default())));
+        self.wake.notify_one();
+    }
+
+    /// This has changed, by that change.
+    pub fn change(&self, key: EntryKey, change: Change) {
+        lock(&self.keys).insert(key, change);
         self.wake.notify_one();
     }
 
     /// Waits until something has changed, and takes it.
-    async fn next(&self) -> BTreeSet<EntryKey> {
+    async fn next(&self) -> BTreeMap<EntryKey, Change> {
         loop {
             let keys = std::mem::take(&mut *lock(&self.keys));
             if !keys.is_empty() {
@@ -195,9 +209,10 @@ mod tests {
     async fn what_was_touched_is_taken_once() {
         let touched = Touched::default();
         let key: EntryKey = "a_b".parse().unwrap();
+        let change = Change { at: Some(1) };
         touched.touch([key.clone()]);
-        touched.touch([key.clone()]);
-        assert_eq!(touched.next().await, BTreeSet::from([key]));
+        touched.change(key.clone(), change.clone());
+        assert_eq!(touched.next().await, BTreeMap::from([(key, change)]));
         assert!(lock(&touched.keys).is_empty());
     }
 }

@@ -85,6 +85,7 @@ impl StoredEntry {
             model_card: self.model_card,
             // Location has no use for it.
             origin: None,
+            changed_at: None,
         }
     }
 }

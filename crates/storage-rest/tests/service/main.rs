@@ -11,6 +11,7 @@ mod delivery;
 mod fetch_many;
 mod moves;
 mod news;
+mod openapi;
 mod orphans;
 mod scene;
 mod support;

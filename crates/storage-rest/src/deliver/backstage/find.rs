@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use backstage_client::CatalogClient;
+use calls::Calls;
 use cluster::{Cluster, ClusterSettings};
 use service::http_client;
 use service::secret::{Secret, source_of};
@@ -18,6 +19,7 @@ pub struct Backstage {
     http: reqwest::Client,
     token: Option<Secret>,
     place: Place,
+    calls: Calls,
 }
 
 #[derive(Clone)]
@@ -53,7 +55,13 @@ impl Backstage {
             (None, None) => Place::Nowhere,
         };
         let http = http_client::client(&access.tls(), "Backstage").context("--bkstg-ca / BKSTG_CA")?;
-        Ok(Self { http, token: access.token()?, place })
+        Ok(Self { http, token: access.token()?, place, calls: Calls::default() })
+    }
+
+    /// The same, telling of each request as `calls` does.
+    #[must_use]
+    pub fn with_calls(self, calls: Calls) -> Self {
+        Self { calls, ..self }
     }
 
     /// A client of it; `None`, after a warning, where there is none to talk to. A cluster that can't be reached is waited
@@ -87,7 +95,7 @@ impl Backstage {
             }
         };
         tracing::debug!(url = %url, "Backstage is found");
-        Some(client.with_token_source(source_of(self.token.clone())))
+        Some(client.with_token_source(source_of(self.token.clone())).with_calls(self.calls.clone()))
     }
 }
 
