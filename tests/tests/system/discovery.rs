@@ -184,7 +184,7 @@ async fn a_registry_may_ask_for_a_token(#[case] given: Option<&str>, #[case] wan
         bridge.set(Service::Normalizer, "KFMR_TOKEN", "wrong");
         bridge.start_all();
         bridge.fails_to_read().await;
-        bridge.logs(Service::Normalizer, "401 Unauthorized").await;
+        bridge.logs(Service::Normalizer, "answered 401").await;
         assert!(bridge.stored().await.unwrap().keys.is_empty());
         assert!(
             bridge.uris().await.is_err(),
