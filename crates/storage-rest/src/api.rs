@@ -69,7 +69,7 @@ struct UpsertQuery {
     key: Option<String>,
     /// Which part of the normalizer it comes from; `kubeflow` where it is missing or empty
     #[serde(rename = "type")]
-    #[param(inline, value_type = ReconcilerType)]
+    #[param(inline, value_type = ReconcilerType, required = false)]
     reconciler_type: Option<String>,
 }
 
