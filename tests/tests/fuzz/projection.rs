@@ -30,7 +30,8 @@ fn whatever_is_answered_is_published_or_left_out() {
         mutated_value(rng, &seeds[seed]).to_string()
     };
     fuzz("projection", make, |input| {
-        let world: Value = serde_json::from_str(input).unwrap();
+        // What is nested too deeply is no JSON to any of our readers.
+        let Ok(world) = serde_json::from_str::<Value>(input) else { return };
         let input = world.get("input").unwrap_or(&world);
         let mut inventory = support::inventory(&json!({ "registries": input["registries"] }));
         for (name, objects) in input["clusters"].as_object().into_iter().flatten() {
