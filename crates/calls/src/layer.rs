@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use http::{Request, Response};
 use tower::{Layer, Service};
 
-use super::{Calls, Outcome};
+use super::Calls;
 
 /// Puts what is seen of requests around a client.
 #[derive(Debug, Clone)]
@@ -56,7 +56,7 @@ where
         let answer = self.inner.call(request);
         async move {
             let result = answer.await;
-            calls.ended(result.as_ref().map_or(Outcome::Unreachable, |answer| Outcome::of(answer.status())), began);
+            calls.ended(result.as_ref().ok().map(Response::status), began);
             result
         }
         .boxed()

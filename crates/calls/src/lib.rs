@@ -81,13 +81,14 @@ impl Calls {
     pub async fn send(&self, request: RequestBuilder) -> Result<Response, reqwest::Error> {
         let began = Instant::now();
         let result = request.send().await;
-        self.ended(result.as_ref().map_or(Outcome::Unreachable, |answer| Outcome::of(answer.status())), began);
+        self.ended(result.as_ref().ok().map(Response::status), began);
         result
     }
 
-    fn ended(&self, outcome: Outcome, began: Instant) {
+    /// A request was answered with that status, or not at all.
+    fn ended(&self, status: Option<StatusCode>, began: Instant) {
         if let Some(observer) = &self.0 {
-            observer.ended(outcome, began.elapsed());
+            observer.ended(status.map_or(Outcome::Unreachable, Outcome::of), began.elapsed());
         }
     }
 }
