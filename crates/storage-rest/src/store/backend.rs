@@ -1,6 +1,6 @@
 //! The back end that the settings name: chosen once, opened as often as it takes.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
@@ -24,11 +24,33 @@ pub enum Backend {
     GitHub(Box<GithubOptions>),
 }
 
-impl Backend {
-    /// The back end that the settings name or, where they name none, that there are credentials for. Wrong settings are
-    /// an error; a peer that can't be reached yet is not.
-    pub async fn choose(settings: &StorageSettings, access: &ClusterSettings) -> anyhow::Result<Self> {
-        let (storage_type, why, cluster) = match settings.storage_type {
+/// The place that the settings name. Nothing of it was opened, or made.
+pub(super) enum Named {
+    ConfigMap(Cluster, Layout),
+    Sqlite(PathBuf),
+    Postgres(PostgresDatabase),
+    GitHub(Box<GithubOptions>),
+}
+
+impl Named {
+    /// The place that the settings name or, where they name none, that there are credentials for; and why it is that.
+    pub(super) async fn by(
+        settings: &StorageSettings,
+        access: &ClusterSettings,
+    ) -> anyhow::Result<(Self, &'static str)> {
+        let named = match settings.storage_type {
+            None => {
+                return Ok(match cluster::connect(access).await? {
+                    Some(cluster) => (
+                        Self::ConfigMap(cluster, settings.config_map_layout()),
+                        "as STORAGE_TYPE is unset and there are cluster credentials",
+                    ),
+                    None => (
+                        Self::Sqlite(settings.sqlite_path.clone()),
+                        "as STORAGE_TYPE is unset and there are no cluster credentials",
+                    ),
+                });
+            }
             Some(StorageType::ConfigMap) => {
                 let Some(cluster) = cluster::connect(access).await? else {
                     bail!(
@@ -36,45 +58,16 @@ impl Backend {
                          STORAGE_TYPE=Sqlite"
                     )
                 };
-                (StorageType::ConfigMap, "as STORAGE_TYPE says", Some(cluster))
+                Self::ConfigMap(cluster, settings.config_map_layout())
             }
-            Some(other) => (other, "as STORAGE_TYPE says", None),
-            None => match cluster::connect(access).await? {
-                Some(cluster) => {
-                    let why = "as STORAGE_TYPE is unset and there are cluster credentials";
-                    (StorageType::ConfigMap, why, Some(cluster))
-                }
-                None => (StorageType::Sqlite, "as STORAGE_TYPE is unset and there are no cluster credentials", None),
-            },
+            Some(StorageType::Sqlite) => Self::Sqlite(settings.sqlite_path.clone()),
+            Some(StorageType::Sql) => Self::database(settings)?,
+            Some(StorageType::GitHub) => Self::GitHub(Box::new(settings.github.options()?)),
         };
-        let backend = match (storage_type, cluster) {
-            (StorageType::ConfigMap, Some(cluster)) => Self::ConfigMap(cluster, settings.config_map_layout()),
-            (StorageType::Sql, _) => Self::database(settings).await?,
-            (StorageType::GitHub, _) => Self::GitHub(Box::new(settings.github.options()?)),
-            _ => Self::sqlite(&settings.sqlite_path).await?,
-        };
-        tracing::info!("entries are kept in {}, {why}", backend.describe());
-        Ok(backend)
+        Ok((named, "as STORAGE_TYPE says"))
     }
 
-    /// The back end to read what is kept there: unlike [`Self::choose`], which makes a file that is missing.
-    pub async fn choose_existing(settings: &StorageSettings, access: &ClusterSettings) -> anyhow::Result<Self> {
-        let file = match settings.storage_type {
-            Some(StorageType::Sqlite) => Some(settings.sqlite_path.clone()),
-            Some(StorageType::Sql) => match settings.database_url()?.map(|url| DatabaseUrl::parse(&url)) {
-                Some(Ok(DatabaseUrl::Sqlite(path))) => Some(path),
-                _ => None,
-            },
-            Some(_) => None,
-            None => cluster::connect(access).await?.is_none().then(|| settings.sqlite_path.clone()),
-        };
-        if let Some(file) = file.filter(|file| !file.exists()) {
-            bail!("there is no SQLite file {} (--sqlite-path / SQLITE_PATH, or DATABASE_URL)", file.display());
-        }
-        Self::choose(settings, access).await
-    }
-
-    async fn database(settings: &StorageSettings) -> anyhow::Result<Self> {
+    fn database(settings: &StorageSettings) -> anyhow::Result<Self> {
         let setting = StorageSettings::DATABASE_URL;
         let Some(url) = settings.database_url()? else {
             bail!(
@@ -83,27 +76,65 @@ impl Backend {
                 setting.file
             )
         };
-        match DatabaseUrl::parse(&url).context(setting.value)? {
-            DatabaseUrl::Sqlite(path) => Self::sqlite(&path).await,
-            DatabaseUrl::Postgres(database) => {
+        Ok(match DatabaseUrl::parse(&url).context(setting.value)? {
+            DatabaseUrl::Sqlite(path) => Self::Sqlite(path),
+            DatabaseUrl::Postgres(database) => Self::Postgres(database),
+        })
+    }
+
+    pub(super) fn describe(&self) -> String {
+        match self {
+            Self::ConfigMap(cluster, _) => config_maps_of(cluster),
+            Self::Sqlite(path) => format!("the SQLite file {}", path.display()),
+            Self::Postgres(database) => database.to_string(),
+            Self::GitHub(options) => options.describe(),
+        }
+    }
+}
+
+fn config_maps_of(cluster: &Cluster) -> String {
+    format!("ConfigMaps in namespace {} of {}", cluster.namespace, cluster.description)
+}
+
+impl Backend {
+    /// The back end that the settings name or, where they name none, that there are credentials for. Wrong settings are
+    /// an error; a peer that can't be reached yet is not.
+    pub async fn choose(settings: &StorageSettings, access: &ClusterSettings) -> anyhow::Result<Self> {
+        let (named, why) = Named::by(settings, access).await?;
+        Self::at(named, why).await
+    }
+
+    /// The back end to read what is kept there: unlike [`Self::choose`], which makes a file that is missing.
+    pub async fn choose_existing(settings: &StorageSettings, access: &ClusterSettings) -> anyhow::Result<Self> {
+        let (named, why) = Named::by(settings, access).await?;
+        if let Named::Sqlite(file) = &named
+            && !file.exists()
+        {
+            bail!("there is no SQLite file {} (--sqlite-path / SQLITE_PATH, or DATABASE_URL)", file.display());
+        }
+        Self::at(named, why).await
+    }
+
+    async fn at(named: Named, why: &str) -> anyhow::Result<Self> {
+        let backend = match named {
+            Named::ConfigMap(cluster, layout) => Self::ConfigMap(cluster, layout),
+            Named::Sqlite(path) => Self::Sqlite(Arc::new(SqlStore::sqlite(&path).await?)),
+            Named::Postgres(database) => {
                 if let Some(warning) = database.warning() {
                     tracing::warn!("the connection to {database} is not safe: {warning}");
                 }
-                Ok(Self::Postgres(database))
+                Self::Postgres(database)
             }
-        }
-    }
-
-    async fn sqlite(path: &Path) -> anyhow::Result<Self> {
-        Ok(Self::Sqlite(Arc::new(SqlStore::sqlite(path).await?)))
+            Named::GitHub(options) => Self::GitHub(options),
+        };
+        tracing::info!("entries are kept in {}, {why}", backend.describe());
+        Ok(backend)
     }
 
     /// Which it is, for messages, with the cluster that it is in.
     pub fn describe(&self) -> String {
         match self {
-            Self::ConfigMap(cluster, _) => {
-                format!("ConfigMaps in namespace {} of {}", cluster.namespace, cluster.description)
-            }
+            Self::ConfigMap(cluster, _) => config_maps_of(cluster),
             Self::Sqlite(store) => store.describe(),
             Self::Postgres(database) => database.to_string(),
             Self::GitHub(options) => options.describe(),

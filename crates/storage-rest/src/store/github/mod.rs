@@ -39,6 +39,7 @@ use error::GithubError;
 use files::Found;
 use patience::{GivenUp, Patience};
 use plan::Edit;
+use routes::RepositoryInfo;
 
 pub use auth::{App, Credentials};
 pub use client::Repository;
@@ -101,19 +102,24 @@ pub enum Pushing {
     Unknown,
 }
 
+impl GithubOptions {
+    /// A client of the repository, which is there and takes writes at all.
+    async fn reach(&self) -> Result<(GithubClient, RepositoryInfo), StoreError> {
+        let settings = |reason| StoreError::Settings { store: self.describe(), reason };
+        let client = GithubClient::new(self.api.clone(), self.repository.clone(), self.credentials.clone(), &self.tls)
+            .map_err(|error| settings(format!("STORAGE_GITHUB_CA: {error}")))?;
+        let info = client.repository_info().await.map_err(|error| error.into_store_error(self.describe()))?;
+        if info.archived {
+            return Err(settings(format!("{} is archived, which makes it read-only", self.repository)));
+        }
+        Ok((client, info))
+    }
+}
+
 impl GithubStore {
     /// Whether the repository can be seen and, as far as GitHub tells, written. Changes nothing.
     pub async fn rehearse(options: GithubOptions) -> Result<Pushing, StoreError> {
-        let describe = options.describe();
-        let client =
-            GithubClient::new(options.api, options.repository, options.credentials, &options.tls).map_err(|error| {
-                StoreError::Settings { store: describe.clone(), reason: format!("STORAGE_GITHUB_CA: {error}") }
-            })?;
-        let info = client.repository_info().await.map_err(|error| error.into_store_error(describe.clone()))?;
-        if info.archived {
-            let reason = format!("{} is archived, which makes it read-only", client.repository);
-            return Err(StoreError::Settings { store: describe, reason });
-        }
+        let (_, info) = options.reach().await?;
         Ok(match info.permissions {
             Some(permissions) if permissions.push => Pushing::Allowed,
             Some(_) => Pushing::Refused,
@@ -123,16 +129,7 @@ impl GithubStore {
 
     /// Looks at the repository. Neither an empty one nor a missing branch is an error: the first commit makes them.
     pub async fn open(options: GithubOptions) -> Result<Self, StoreError> {
-        let describe = options.describe();
-        let client =
-            GithubClient::new(options.api, options.repository, options.credentials, &options.tls).map_err(|error| {
-                StoreError::Settings { store: describe.clone(), reason: format!("STORAGE_GITHUB_CA: {error}") }
-            })?;
-        let info = client.repository_info().await.map_err(|error| error.into_store_error(describe.clone()))?;
-        if info.archived {
-            let reason = format!("{} is archived, which makes it read-only", client.repository);
-            return Err(StoreError::Settings { store: describe, reason });
-        }
+        let (client, info) = options.reach().await?;
         let name = options.branch.unwrap_or(info.default_branch);
         Ok(Self {
             branch: Branch::new(client, name, options.prefix, options.author),
