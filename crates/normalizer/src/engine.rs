@@ -67,6 +67,7 @@ impl Engine {
         let mut said = Said::default();
         let mut in_step = None;
         let mut failures: u32 = 0;
+        let mut reported = None;
         while !shutdown.is_triggered() {
             let version = *changes.borrow_and_update();
             let Some(result) = finish_in_time(self.sync(version, &mut in_step, &mut said), &shutdown).await else {
@@ -79,6 +80,7 @@ impl Engine {
                         tracing::info!("storage was brought in step again");
                     }
                     failures = 0;
+                    reported = None;
                     self.metrics.sync("ok");
                     self.status.update(|progress| {
                         progress.last_sync = Some(Timestamp::now());
@@ -91,7 +93,8 @@ impl Engine {
                     self.metrics.sync("failed");
                     in_step = None;
                     self.status.update(|progress| progress.failure = Some(error.to_string()));
-                    if failures == 0 {
+                    // Each trouble once: a storage that first is away and then refuses us is two.
+                    if reported.replace(error.outcome()) != Some(error.outcome()) {
                         tracing::warn!("storage cannot be brought in step, trying again: {error}");
                     }
                     failures = failures.saturating_add(1);

@@ -11,6 +11,7 @@ use bridge_api::clients::{ClientError, StorageClient};
 use bridge_api::digest::{Digest, content_digest};
 use bridge_api::key::EntryKey;
 use bridge_api::messages::{Origin, PostBody, ReconcilerType};
+use calls::Outcome;
 use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 use model_catalog::render::{Format, RenderError, RenderOptions, render_with};
@@ -64,6 +65,16 @@ pub enum PublishError {
     /// A document could not be written.
     #[error(transparent)]
     Render(#[from] RenderError),
+}
+
+impl PublishError {
+    /// What kind of failure it is, whatever it says.
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Storage(error) => error.outcome(),
+            Self::Render(_) => Outcome::Rejected,
+        }
+    }
 }
 
 /// An entry in the form in which it is sent.

@@ -58,9 +58,11 @@ async fn a_wrong_token_is_reported_and_nothing_is_lost() {
         bridge.set(service, "BRIDGE_TOKEN_FILE", &file.display().to_string());
     }
     bridge.set(Service::Location, "BRIDGE_TOKEN", "right");
-    bridge.start_all();
-    bridge.fails_to_store().await;
-    // A sync that fails before storage listens fails, too, and says nothing of tokens.
+    // That storage is not there yet is told first, and must not hide what is wrong once it is.
+    bridge.start(Service::Normalizer);
+    bridge.logs(Service::Normalizer, "storage cannot be brought in step").await;
+    bridge.start(Service::Storage);
+    bridge.start(Service::Location);
     bridge.logs(Service::Normalizer, "BRIDGE_TOKEN").await;
     bridge.logs(Service::Normalizer, "401 Unauthorized").await;
     assert!(bridge.stored().await.unwrap().keys.is_empty());

@@ -1,5 +1,6 @@
 //! Why a call to storage or location failed.
 
+use calls::Outcome;
 use http::StatusCode;
 use thiserror::Error;
 
@@ -86,6 +87,16 @@ impl ClientError {
     /// which they may at any time, because they rotate.
     pub fn is_refusal(&self) -> bool {
         matches!(self.status(), Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN))
+    }
+
+    /// What kind of end it is.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Transport { .. } => Outcome::Unreachable,
+            Self::Status { status, .. } => Outcome::of(*status),
+            Self::Unexpected { .. } => Outcome::Failed,
+            Self::BaseUrl { .. } | Self::KeySetTooLong { .. } => Outcome::Rejected,
+        }
     }
 
     /// The status of the peer's answer, when it was one of failure.
