@@ -19,6 +19,7 @@ trap stop EXIT
 
 # What an engine puts into every container.
 cp /etc/hosts /etc/resolv.conf "$root/etc/"
+cp -a /dev/null /dev/random /dev/urandom "$root/dev/"
 
 start() { # name, then settings as NAME=VALUE, then the command
     local name=$1
