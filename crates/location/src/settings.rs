@@ -76,7 +76,7 @@ pub struct Settings {
     #[arg(long, env = "NORMALIZER_URL", value_parser = http_url)]
     pub normalizer_url: Option<Url>,
 
-    /// A PEM file with certificates to trust in the normalizer besides those of the system
+    /// A PEM file, or a directory of them, with certificates to trust in the normalizer besides those of the system
     #[arg(long, env = "NORMALIZER_CA")]
     pub normalizer_ca: Option<PathBuf>,
 
