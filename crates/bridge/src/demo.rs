@@ -47,6 +47,9 @@ pub(crate) struct DemoArgs {
     /// What to log
     #[arg(long, env = "LOG_LEVEL", default_value = "error", value_name = "FILTER")]
     log_level: telemetry::LogLevel,
+    /// Traces
+    #[command(flatten)]
+    traces: telemetry::TraceSettings,
 }
 
 /// A model and a version, or a namespace and a service.
@@ -54,7 +57,14 @@ type Names = (String, String);
 
 /// Runs the demo.
 pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
-    telemetry::init(&telemetry::LogSettings { log_level: args.log_level.clone(), ..Default::default() });
+    let log = telemetry::LogSettings { log_level: args.log_level.clone(), ..Default::default() };
+    let traces = telemetry::start(&log, &args.traces, up::PROCESS)?;
+    let ended = show(args).await;
+    traces.finish().await;
+    ended
+}
+
+async fn show(args: DemoArgs) -> anyhow::Result<()> {
     let shutdown = Shutdown::new().on_signals();
     let scratch = tempfile::tempdir().context("no directory for the demo's storage")?;
     let manifest = scratch.path().join("inferenceservices.yaml");

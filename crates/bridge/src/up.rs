@@ -7,6 +7,9 @@ use anyhow::Context as _;
 use clap::{Args, Command, CommandFactory, FromArgMatches};
 use service::{Running, Shutdown, telemetry};
 
+/// What the process is called in traces, of which it sends those of all three.
+pub(crate) const PROCESS: &str = "model-catalog-bridge";
+
 /// The settings of the three services together. Those that they share are given once; the addresses on which they listen
 /// are `--storage-listen-address`, `--location-listen-address` and `--admin-address`.
 #[derive(Debug, Clone)]
@@ -63,10 +66,12 @@ impl Args for UpArgs {
 
 /// Runs the three until SIGTERM or SIGINT.
 pub(crate) async fn run(args: UpArgs) -> anyhow::Result<()> {
-    telemetry::init(&args.normalizer.log);
+    let traces = telemetry::start(&args.normalizer.log, &args.normalizer.traces, PROCESS)?;
     let shutdown = Shutdown::new().on_signals();
     let services = Box::pin(start(args, &shutdown)).await?;
-    services.wait(&shutdown).await
+    let ended = services.wait(&shutdown).await;
+    traces.finish().await;
+    ended
 }
 
 /// The three services, started.

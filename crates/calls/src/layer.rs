@@ -7,8 +7,9 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use http::{Request, Response};
 use tower::{Layer, Service};
+use tracing::Instrument as _;
 
-use super::Calls;
+use super::{Calls, Company, Ended, Outgoing};
 
 /// Puts what is seen of requests around a client.
 #[derive(Debug, Clone)]
@@ -51,12 +52,18 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<A>) -> Self::Future {
-        let (calls, began) = (self.calls.clone(), Instant::now());
-        let answer = self.inner.call(request);
+    fn call(&mut self, mut request: Request<A>) -> Self::Future {
+        let Some(observer) = self.calls.0.clone() else { return self.inner.call(request).boxed() };
+        let began = Instant::now();
+        let uri = request.uri();
+        let outgoing = Outgoing { method: request.method(), host: uri.host(), path: uri.path() };
+        let Company { span, headers } = observer.begins(outgoing);
+        request.headers_mut().extend(headers);
+        let answer = span.in_scope(|| self.inner.call(request)).instrument(span.clone());
         async move {
             let result = answer.await;
-            calls.ended(result.as_ref().ok().map(Response::status), began);
+            let status = result.as_ref().ok().map(Response::status);
+            observer.ended(Ended { status, elapsed: began.elapsed() }, &span);
             result
         }
         .boxed()

@@ -1,4 +1,4 @@
-//! What is seen of requests to others: how each ended, and how long it took.
+//! What is seen of requests to others: how each ended, how long it took, and which trace it belongs to.
 //!
 //! The clients of registries, of Backstage, of the bridge's own services and of clusters share it; none of them knows who
 //! is told, or whether anyone is.
@@ -7,8 +7,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::StatusCode;
+use http::{HeaderMap, Method, StatusCode};
 use reqwest::{RequestBuilder, Response};
+use tracing::{Instrument as _, Span};
 
 mod layer;
 
@@ -61,10 +62,55 @@ impl Outcome {
     }
 }
 
-/// Is told of each request when its answer's head is there, or when none came.
+/// A request that is about to be sent, without anything that may hold a secret.
+#[derive(Debug, Clone, Copy)]
+pub struct Outgoing<'a> {
+    /// Its method.
+    pub method: &'a Method,
+    /// The host that it goes to, where the URL says so.
+    pub host: Option<&'a str>,
+    /// The path of its URL.
+    pub path: &'a str,
+}
+
+/// What goes along with a request.
+#[derive(Debug)]
+pub struct Company {
+    /// The span in which it is sent.
+    pub span: Span,
+    /// Headers that it has besides its own.
+    pub headers: HeaderMap,
+}
+
+impl Default for Company {
+    fn default() -> Self {
+        Self { span: Span::none(), headers: HeaderMap::new() }
+    }
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Ended {
+    /// The status of its answer; `None` when none came.
+    pub status: Option<StatusCode>,
+    /// How long that took.
+    pub elapsed: Duration,
+}
+
+impl Ended {
+    /// What that means.
+    pub fn outcome(&self) -> Outcome {
+        self.status.map_or(Outcome::Unreachable, Outcome::of)
+    }
+}
+
+/// Is told of each request.
 pub trait Observer: Send + Sync {
-    /// A request ended like this after so long.
-    fn ended(&self, outcome: Outcome, elapsed: Duration);
+    /// A request is about to be sent.
+    fn begins(&self, request: Outgoing<'_>) -> Company;
+
+    /// The head of its answer is there, or none will come.
+    fn ended(&self, ended: Ended, span: &Span);
 }
 
 /// The requests to one target. Clones tell the same observer; by default there is none.
@@ -79,17 +125,23 @@ impl Calls {
 
     /// Sends a request.
     pub async fn send(&self, request: RequestBuilder) -> Result<Response, reqwest::Error> {
+        let Some(observer) = &self.0 else { return request.send().await };
         let began = Instant::now();
-        let result = request.send().await;
-        self.ended(result.as_ref().ok().map(Response::status), began);
+        let (client, request) = request.build_split();
+        let (span, result) = match request {
+            Ok(mut request) => {
+                let url = request.url();
+                let outgoing = Outgoing { method: request.method(), host: url.host_str(), path: url.path() };
+                let Company { span, headers } = observer.begins(outgoing);
+                request.headers_mut().extend(headers);
+                let sent = client.execute(request).instrument(span.clone()).await;
+                (span, sent)
+            }
+            Err(error) => (Span::none(), Err(error)),
+        };
+        let status = result.as_ref().ok().map(Response::status);
+        observer.ended(Ended { status, elapsed: began.elapsed() }, &span);
         result
-    }
-
-    /// A request was answered with that status, or not at all.
-    fn ended(&self, status: Option<StatusCode>, began: Instant) {
-        if let Some(observer) = &self.0 {
-            observer.ended(status.map_or(Outcome::Unreachable, Outcome::of), began.elapsed());
-        }
     }
 }
 

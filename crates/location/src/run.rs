@@ -21,8 +21,10 @@ use crate::ui::{self, Normalizer};
 
 /// Runs the service until `shutdown`.
 pub async fn run(settings: Settings, shutdown: Shutdown) -> anyhow::Result<()> {
-    telemetry::init(&settings.log);
-    start(settings, shutdown).await?.task.await.context("location ended unexpectedly")?
+    let traces = telemetry::start(&settings.log, &settings.traces, "location")?;
+    let ended = start(settings, shutdown).await?.task.await;
+    traces.finish().await;
+    ended.context("location ended unexpectedly")?
 }
 
 /// Starts the service: when this returns, it listens.

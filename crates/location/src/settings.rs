@@ -11,7 +11,7 @@ use model_catalog::render::Format;
 use service::auth::AccessSettings;
 use service::http_client::TlsSettings;
 use service::settings::{GoDuration, http_url};
-use service::telemetry::LogSettings;
+use service::telemetry::{LogSettings, TraceSettings};
 use service::tls::ServerTlsSettings;
 use thiserror::Error;
 use url::{Host, Url};
@@ -106,6 +106,10 @@ pub struct Settings {
     /// What is logged and how
     #[command(flatten)]
     pub log: LogSettings,
+
+    /// Traces
+    #[command(flatten)]
+    pub traces: TraceSettings,
 }
 
 /// An interval of no length would be a loop.

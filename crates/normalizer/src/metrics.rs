@@ -53,12 +53,9 @@ impl SourceMetrics {
 
     /// A registry was read.
     pub fn read(&self, source: &SourceId, read: Read, records: usize) {
-        let kind = match read {
-            Read::Complete => "complete",
-            Read::Increment => "increment",
-        };
         let label = SourceLabel { source: source.to_string() };
-        self.reads.get_or_create(&SourceOutcome { source: source.to_string(), kind, outcome: "ok" }).inc();
+        let outcome = SourceOutcome { source: source.to_string(), kind: read.as_str(), outcome: "ok" };
+        self.reads.get_or_create(&outcome).inc();
         self.records.get_or_create(&label).set(i64::try_from(records).unwrap_or(i64::MAX));
     }
 

@@ -16,6 +16,7 @@ use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 use model_catalog::render::{Format, RenderError, RenderOptions, render_with};
 use thiserror::Error;
+use tracing::Instrument as _;
 
 use crate::hold::{HeldRemoval, HoldPolicy, Holds, Loss};
 use crate::inventory::SourceId;
@@ -23,6 +24,10 @@ use crate::metrics::NormalizerMetrics;
 use crate::observe::Observed;
 use crate::project::naming::Identity;
 use crate::project::{Entry, Projection};
+
+mod causes;
+
+use causes::{Causes, Fresh};
 
 /// How many entries are sent at a time. Storage writes them in groups, so more at once is faster.
 const CONCURRENCY: usize = 32;
@@ -102,6 +107,7 @@ pub struct Publisher {
     /// When each source was last read before storage was last in step: what changed since is a change, and not the first
     /// that is seen of a source.
     in_step: BTreeMap<SourceId, Timestamp>,
+    causes: Causes,
 }
 
 impl Publisher {
@@ -125,6 +131,7 @@ impl Publisher {
             missed: BTreeMap::new(),
             grace,
             in_step: BTreeMap::new(),
+            causes: Causes::default(),
         }
     }
 
@@ -188,12 +195,14 @@ impl Publisher {
     ) -> Result<Published, PublishError> {
         let mut published = Published::default();
         let mut taken = Vec::new();
-        let storage = &self.storage;
+        let fresh = self.causes.fresh(&observed.causes);
+        let (storage, spans) = (&self.storage, &fresh);
         // Written one by one as they are sent: all documents of a large catalog at once would be much memory.
         let mut sending = stream::iter(self.due(projection, stored, observed))
             .map(|rendered| async move {
                 let rendered = rendered?;
-                let sent = storage.upsert(&rendered.key, rendered.reconciler, &rendered.post).await;
+                let span = spans.upsert(&rendered.key, rendered.post.origin.as_ref());
+                let sent = storage.upsert(&rendered.key, rendered.reconciler, &rendered.post).instrument(span).await;
                 Ok::<_, RenderError>((rendered, sent))
             })
             .buffer_unordered(CONCURRENCY);
@@ -228,8 +237,9 @@ impl Publisher {
         if let Some(error) = failure {
             return Err(error.into());
         }
-        self.announce(projection, stored, observed, &mut published).await?;
+        self.announce(projection, stored, observed, &fresh, &mut published).await?;
         self.in_step.clone_from(&observed.last_reads);
+        self.causes.published(&observed.causes);
         Ok(published)
     }
 
@@ -273,6 +283,7 @@ impl Publisher {
         projection: &Projection,
         stored: &Stored,
         observed: &Observed,
+        fresh: &Fresh,
         published: &mut Published,
     ) -> Result<(), PublishError> {
         // What was never read may hold anything: until then nothing is said of what there is.
@@ -316,7 +327,9 @@ impl Publisher {
             .chain(stored.entries.keys().filter(|key| !removed.contains(key)))
             .collect();
         let keys: Vec<EntryKey> = keys.into_iter().cloned().collect();
-        self.storage.current_key_set(&keys).await?;
+        let origins = published.removed.iter().filter_map(|key| stored.entries.get(key)?.origin.as_ref());
+        let span = fresh.removal(published.removed.len(), origins.map(|origin| origin.source.as_str()));
+        self.storage.current_key_set(&keys).instrument(span).await?;
         self.announced = true;
         self.metrics.removals.inc_by(published.removed.len() as u64);
         for key in &published.removed {

@@ -29,8 +29,10 @@ use crate::status::{self, EngineStatus};
 
 /// Runs the normalizer until `shutdown`.
 pub async fn run(settings: Settings, shutdown: Shutdown) -> anyhow::Result<()> {
-    telemetry::init(&settings.log);
-    start(settings, shutdown).await?.task.await.context("the normalizer ended unexpectedly")?
+    let traces = telemetry::start(&settings.log, &settings.traces, "normalizer")?;
+    let ended = start(settings, shutdown).await?.task.await;
+    traces.finish().await;
+    ended.context("the normalizer ended unexpectedly")?
 }
 
 /// Starts the normalizer; wrong settings are errors.

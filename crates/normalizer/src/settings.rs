@@ -14,7 +14,7 @@ use secrecy::SecretString;
 use service::auth::BridgeTokenSettings;
 use service::secret::{Secret, SecretError, SecretSetting};
 use service::settings::{CommaList, GoDuration, http_url, secret};
-use service::telemetry::LogSettings;
+use service::telemetry::{LogSettings, TraceSettings};
 use service::tls::ServerTlsSettings;
 use url::Url;
 
@@ -293,6 +293,10 @@ pub struct Settings {
     /// Logs
     #[command(flatten)]
     pub log: LogSettings,
+
+    /// Traces
+    #[command(flatten)]
+    pub traces: TraceSettings,
 }
 
 impl Settings {

@@ -1,15 +1,17 @@
-//! The metrics of requests to others, by target and outcome.
+//! What is seen of requests to others: metrics by target and outcome, and a span where they belong to a trace.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use calls::{Calls, Observer, Outcome};
+use calls::{Calls, Company, Ended, Observer, Outcome, Outgoing};
+use http::HeaderMap;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
+use tracing::{Span, field};
 
 use crate::metrics::Metrics;
+use crate::telemetry::{Cause, TARGET, failed};
 
 /// From 5 ms to 30 s, which is when clients give up.
 const BUCKETS: [f64; 9] = [0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0];
@@ -97,9 +99,33 @@ struct Counting {
 }
 
 impl Observer for Counting {
-    fn ended(&self, outcome: Outcome, elapsed: Duration) {
+    fn begins(&self, request: Outgoing<'_>) -> Company {
+        // What belongs to no trace, such as a comparison now and then, is not traced.
+        if !Cause::current().is_known() {
+            return Company::default();
+        }
+        let Outgoing { method, host, path } = request;
+        let span = tracing::info_span!(
+            target: TARGET, "request to another", otel.name = format!("{method} {}", self.target), otel.kind = "client",
+            peer.service = self.target, http.request.method = method.as_str(), server.address = host, url.path = path,
+            http.response.status_code = field::Empty,
+        );
+        let mut headers = HeaderMap::new();
+        Cause::of(&span).write(&mut headers);
+        Company { span, headers }
+    }
+
+    fn ended(&self, ended: Ended, span: &Span) {
+        let outcome = ended.outcome();
         let labels = CallLabels { target: self.target, outcome: outcome.as_str() };
         self.metrics.requests.get_or_create(&labels).inc();
-        self.metrics.durations.get_or_create(&TargetLabel { target: self.target }).observe(elapsed.as_secs_f64());
+        self.metrics.durations.get_or_create(&TargetLabel { target: self.target }).observe(ended.elapsed.as_secs_f64());
+        if let Some(status) = ended.status {
+            span.record("http.response.status_code", status.as_u16());
+        }
+        // That there is no such thing may be what was to be found out.
+        if !matches!(outcome, Outcome::Ok | Outcome::NotFound) {
+            failed(span, &outcome.as_str());
+        }
     }
 }

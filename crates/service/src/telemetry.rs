@@ -1,11 +1,25 @@
-//! Logs: one line an event to standard error, as text for people or as JSON for collectors.
+//! Logs: one line an event to standard error, as text for people or as JSON for collectors. And traces of changes, where a
+//! collector of them is named.
 
 use std::fmt;
 use std::io::IsTerminal;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
-use tracing_subscriber::EnvFilter;
+use tracing::{Level, Subscriber};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer};
+
+mod cause;
+mod exporter;
+mod traces;
+
+pub use cause::Cause;
+pub use exporter::HeadersError;
+pub use traces::{ResourceAttributes, TARGET, TraceError, TraceSampler, TraceSettings, Traces, failed};
 
 /// What is logged and how.
 #[derive(Debug, Clone, Default, Args)]
@@ -55,13 +69,46 @@ impl fmt::Display for LogLevel {
 
 /// Starts logging. In a process that logs already nothing changes: the first call wins.
 pub fn init(settings: &LogSettings) {
-    let subscriber =
-        tracing_subscriber::fmt().with_env_filter(EnvFilter::new(&settings.log_level.0)).with_writer(std::io::stderr);
     // An error says that logging was set up before.
-    let _ = match settings.log_format {
-        LogFormat::Text => subscriber.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
+    let _ = tracing_subscriber::registry().with(settings.filter()).with(lines(settings)).try_init();
+}
+
+/// Starts logging, and traces of `service` where settings name a collector. Must be called within a tokio runtime.
+pub fn start(log: &LogSettings, traces: &TraceSettings, service: &'static str) -> Result<Traces, TraceError> {
+    let traces = Traces::new(traces, service)?;
+    let Some(tracer) = traces.tracer() else {
+        init(log);
+        return Ok(traces);
     };
+    let spans = tracing_opentelemetry::layer()
+        .with_tracer(tracer)
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false)
+        .with_tracked_inactivity(false)
+        .with_context_activation(false)
+        .with_filter(Targets::new().with_target(TARGET, Level::INFO));
+    // Each with a filter of its own: traces are the same whatever is logged.
+    let lines = lines(log).with_filter(log.filter());
+    if tracing_subscriber::registry().with(spans).with(lines).try_init().is_ok() {
+        cause::traced_from_now_on();
+    }
+    Ok(traces)
+}
+
+impl LogSettings {
+    /// What is logged. Spans for traces are no part of log lines.
+    fn filter(&self) -> EnvFilter {
+        EnvFilter::new(format!("{},{TARGET}=off", self.log_level))
+    }
+}
+
+fn lines<S: Subscriber + for<'span> LookupSpan<'span>>(settings: &LogSettings) -> Box<dyn Layer<S> + Send + Sync> {
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    match settings.log_format {
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    }
 }
 
 #[cfg(test)]

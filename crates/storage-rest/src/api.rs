@@ -17,7 +17,9 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use service::openapi::{self, ErrorAnswer};
+use service::telemetry::Cause;
 use service::{ApiError, Authorizer};
+use tracing::Instrument as _;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -98,7 +100,7 @@ async fn upsert(State(api): State<Api>, Query(query): Query<UpsertQuery>, body: 
     if post.body.is_empty() {
         return Err(ApiError::bad_request(format!("the upsert of {key} brings no document: `body` is empty")));
     }
-    let change = Change { at: post.changed_at };
+    let change = Change { at: post.changed_at, cause: Cause::current() };
     let outcome = to_the_end(api.upsert(key, StoredEntry::new(reconciler_type, post), change)).await??;
     Ok(match outcome {
         Outcome::Created => StatusCode::CREATED,
@@ -264,7 +266,8 @@ fn entry_key(text: Option<&str>) -> Result<EntryKey, ApiError> {
 
 /// Does a change to its end even when the client goes away, so that whatever was written is delivered, too.
 async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, ApiError> {
-    tokio::spawn(work).await.map_err(|error| ApiError::internal(format!("the request was not finished: {error}")))
+    let done = tokio::spawn(work.in_current_span()).await;
+    done.map_err(|error| ApiError::internal(format!("the request was not finished: {error}")))
 }
 
 fn answer(error: &StoreError) -> ApiError {

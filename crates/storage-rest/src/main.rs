@@ -6,6 +6,8 @@ use storage_rest::Settings;
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let settings: Settings = settings::parse();
-    telemetry::init(&settings.log);
-    storage_rest::run(settings, Shutdown::new().on_signals()).await
+    let traces = telemetry::start(&settings.log, &settings.traces, "storage-rest")?;
+    let ended = storage_rest::run(settings, Shutdown::new().on_signals()).await;
+    traces.finish().await;
+    ended
 }

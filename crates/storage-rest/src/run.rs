@@ -18,7 +18,7 @@ use url::Url;
 use crate::api::{self, Api};
 use crate::deliver::backstage::{Backstage, BackstageImport};
 use crate::deliver::location::LocationDelivery;
-use crate::deliver::{Held, Pace, Settled, Touched};
+use crate::deliver::{Held, Pace, Settled, Touched, Untold};
 use crate::metrics::{self, StorageMetrics};
 use crate::settings::Settings;
 use crate::store::backend::Backend;
@@ -89,6 +89,7 @@ struct Service {
     api: Api,
     readiness: Readiness,
     held: Arc<Held>,
+    untold: Arc<Untold>,
     location: LocationClient,
     import: Option<Import>,
     pace: Pace,
@@ -135,6 +136,7 @@ impl Service {
             api,
             readiness: Readiness::not_ready("the store can't be reached yet"),
             held: Arc::default(),
+            untold: Arc::default(),
             location,
             import,
         })
@@ -226,6 +228,7 @@ impl Service {
             client: self.location.clone(),
             touched: Arc::clone(&self.api.touched),
             held: Arc::clone(&self.held),
+            untold: self.import.as_ref().map(|_| Arc::clone(&self.untold)),
             settled: self.api.settled.clone(),
             metrics: self.api.metrics.clone(),
             pace: self.pace,
@@ -236,7 +239,8 @@ impl Service {
     fn import_to_backstage(&self, store: &Arc<dyn Store>, shutdown: &Shutdown) -> AbortOnDropHandle<()> {
         let Some(import) = self.import.clone() else { return AbortOnDropHandle::new(tokio::spawn(async {})) };
         let settings = self.settings.clone();
-        let (store, held, settled) = (Arc::clone(store), Arc::clone(&self.held), self.api.settled.clone());
+        let (store, settled) = (Arc::clone(store), self.api.settled.clone());
+        let (held, untold) = (Arc::clone(&self.held), Arc::clone(&self.untold));
         let (metrics, pace, shutdown) = (self.api.metrics.clone(), self.pace, shutdown.clone());
         AbortOnDropHandle::new(tokio::spawn(async move {
             let Some(found) = shutdown.unless(import.backstage.awaited_client(pace)).await else { return };
@@ -248,6 +252,7 @@ impl Service {
                 store,
                 client,
                 held,
+                untold,
                 settled,
                 bridge_url: import.bridge_url,
                 format: settings.format,

@@ -10,7 +10,7 @@ use model_catalog::render::Format;
 use service::auth::AccessSettings;
 use service::http_client::TlsSettings;
 use service::settings::{GoDuration, http_url};
-use service::telemetry::LogSettings;
+use service::telemetry::{LogSettings, TraceSettings};
 use service::tls::ServerTlsSettings;
 use url::{Host, Url};
 
@@ -122,6 +122,10 @@ pub struct Settings {
     /// Logs
     #[command(flatten)]
     pub log: LogSettings,
+
+    /// Traces
+    #[command(flatten)]
+    pub traces: TraceSettings,
 }
 
 impl Settings {

@@ -44,6 +44,8 @@ pub struct ReceivedRequest {
     pub body: Value,
     /// Whether the request carried the right token (or none was asked for).
     pub authorized: bool,
+    /// Which trace it says that it belongs to.
+    pub traceparent: Option<String>,
 }
 
 /// What goes wrong with a request.

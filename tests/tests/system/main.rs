@@ -24,5 +24,6 @@ mod sample;
 mod secrets;
 mod storage_crashes;
 mod storage_moves;
+mod traces;
 mod validation;
 mod views;

@@ -166,6 +166,9 @@ async fn a_taken_port_is_an_error_that_names_the_setting(
 #[case(Service::Location, "STORAGE_URL", "storage")]
 #[case(Service::Location, "NORMALIZER_FORMAT", "catalog-info.yaml")]
 #[case(Service::Location, "LOCATION_RESYNC_INTERVAL", "soon")]
+#[case(Service::Location, "OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317")]
+#[case(Service::Storage, "OTEL_TRACES_SAMPLER", "xray")]
+#[case(Service::Normalizer, "OTEL_TRACES_SAMPLER_ARG", "2")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_value_stops_the_start_with_a_message_that_names_it(
     #[case] service: Service,

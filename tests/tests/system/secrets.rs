@@ -14,6 +14,8 @@ use testkit::registry::{Fault, Matcher};
 
 /// In each secret that these tests plant.
 const PLANTED: &str = "planted-";
+/// What a collector of traces is sent.
+const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -178,7 +180,7 @@ async fn the_key_of_https_is_in_no_log_and_no_answer() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn they_are_in_no_help(#[case] program: &str) {
     let settings: Settings =
-        ["KFMR_TOKEN", "K8S_TOKEN", "RHDH_TOKEN", "BRIDGE_TOKEN", "DATABASE_URL", "GITHUB_TOKEN", "token"]
+        ["KFMR_TOKEN", "K8S_TOKEN", "RHDH_TOKEN", "BRIDGE_TOKEN", "DATABASE_URL", "GITHUB_TOKEN", "token", HEADERS]
             .into_iter()
             .map(|name| (name.to_owned(), format!("{PLANTED}{name}")))
             .collect();
@@ -204,6 +206,7 @@ async fn they_are_in_no_help(#[case] program: &str) {
 #[case(Service::Storage, "DATABASE_URL", "mysql://user:planted-1@database.example.com/bridge")]
 #[case(Service::Storage, "BKSTG_URL", "ftp://user:planted-1@backstage.example.com")]
 #[case(Service::Location, "STORAGE_URL", "ftp://user:planted-1@storage.example.com")]
+#[case(Service::Location, "OTEL_EXPORTER_OTLP_ENDPOINT", "http://user:planted-1@collector.example.com")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn they_are_in_no_complaint(#[case] service: Service, #[case] variable: &str, #[case] value: &str) {
     let sources = Sources::without_cluster().await;

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use ::cluster::watch::ClusterSnapshot;
 use jiff::Timestamp;
 use serde::Serialize;
+use service::telemetry::Cause;
 use tokio::sync::watch;
 
 use crate::inventory::{Inventory, RegistryContents, ServedApi, SourceId, Unread};
@@ -63,10 +64,22 @@ pub enum Read {
     Increment,
 }
 
+impl Read {
+    /// Its name, in metrics and traces.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Increment => "increment",
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Source<T> {
     contents: Option<Arc<T>>,
     status: SourceStatus,
+    /// The read that last brought something.
+    cause: Cause,
 }
 
 impl<T> Source<T> {
@@ -77,7 +90,7 @@ impl<T> Source<T> {
 
 impl<T> Default for Source<T> {
     fn default() -> Self {
-        Self { contents: None, status: SourceStatus::default() }
+        Self { contents: None, status: SourceStatus::default(), cause: Cause::default() }
     }
 }
 
@@ -112,6 +125,8 @@ pub struct Observed {
     pub complete_reads: BTreeMap<SourceId, u64>,
     /// When each source was last read that was.
     pub last_reads: BTreeMap<SourceId, Timestamp>,
+    /// Of each registry the read that last brought something, as far as it is traced.
+    pub causes: BTreeMap<SourceId, Cause>,
     /// Whether what is not known was tried for long enough that nobody should wait for it any more.
     pub patience_is_over: bool,
     /// Sources that are not known any more, and whose entries may go.
@@ -169,6 +184,8 @@ impl Board {
         let registries = state.registries.iter().map(|(id, source)| (id, source.status.last_read));
         let clusters = state.clusters.iter().map(|(id, source)| (id, source.status.last_read));
         let last_reads = registries.chain(clusters).filter_map(|(id, read)| Some((id.clone(), read?))).collect();
+        let traced = state.registries.iter().filter(|(_, source)| source.cause.is_known());
+        let causes = traced.map(|(id, source)| (id.clone(), source.cause.clone())).collect();
         let discovered = state.undiscovered.is_empty();
         let tried = state.registries.values().all(Source::was_tried)
             && state.clusters.values().all(Source::was_tried)
@@ -181,6 +198,7 @@ impl Board {
             discovered,
             complete_reads,
             last_reads,
+            causes,
             patience_is_over,
             given_up: BTreeSet::new(),
         }
@@ -265,6 +283,9 @@ impl Board {
             if let Some(contents) = contents {
                 source.status.records = contents.models.len() + contents.versions.len();
                 source.contents = Some(Arc::new(contents));
+            }
+            if changed || awaited {
+                source.cause = Cause::current();
             }
             changed || awaited
         };

@@ -5,7 +5,9 @@ use std::time::Duration;
 use rand::Rng as _;
 use registry_client::RegistryError;
 use service::Shutdown;
+use service::telemetry::{TARGET, failed};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::increment::{Increment, Memory};
 use super::reader::RegistryReader;
@@ -71,13 +73,15 @@ impl Poller {
         let contents = self.board.registry(&self.id);
         let poll_is_due = Instant::now() >= schedule.poll;
         let result = match contents.as_deref() {
-            Some(known) if poll_is_due && !self.wants_complete_read(schedule) => self.increment(known, memory).await,
+            Some(known) if poll_is_due && !self.wants_complete_read(schedule) => {
+                self.traced(Read::Increment, self.increment(known, memory)).await
+            }
             Some(known) if !poll_is_due => match self.reader.has_news(known, memory).await {
-                Ok(true) => self.increment(known, memory).await,
+                Ok(true) => self.traced(Read::Increment, self.increment(known, memory)).await,
                 // A look that fails says nothing; the next read will.
                 Ok(false) | Err(_) => return self.next_look(schedule),
             },
-            known => self.complete(known, memory, schedule).await,
+            known => self.traced(Read::Complete, self.complete(known, memory, schedule)).await,
         };
         match result {
             Ok(()) => {
@@ -91,6 +95,17 @@ impl Poller {
                 pause
             }
         }
+    }
+
+    /// Reads in a trace of its own, of which whatever changes thereby becomes a part.
+    async fn traced(
+        &self,
+        read: Read,
+        work: impl Future<Output = Result<(), RegistryError>>,
+    ) -> Result<(), RegistryError> {
+        let span = tracing::info_span!(target: TARGET, parent: None, "read", source = %self.id, read = read.as_str());
+        let result = work.instrument(span.clone()).await;
+        result.inspect_err(|error| failed(&span, error))
     }
 
     fn wants_complete_read(&self, schedule: &Schedule) -> bool {

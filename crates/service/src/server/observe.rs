@@ -1,5 +1,5 @@
-//! What is seen of requests: a count and a duration by route, and a log line. Neither queries nor headers are ever
-//! logged, because they may hold secrets.
+//! What is seen of requests: a count and a duration by route, a log line, and a span where they belong to a trace. Neither
+//! queries nor headers are ever in one of them, because they may hold secrets.
 
 use std::fmt::{self, Write};
 use std::hash::{Hash, Hasher};
@@ -13,8 +13,10 @@ use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEn
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
+use tracing::{Instrument as _, Span, field};
 
 use crate::metrics::Metrics;
+use crate::telemetry::{Cause, TARGET, failed};
 
 /// From half a millisecond to 10 s.
 const BUCKETS: [f64; 10] = [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
@@ -93,18 +95,32 @@ pub(super) async fn observe(State(observer): State<Observer>, request: Request, 
     let route = Route(request.extensions().get::<MatchedPath>().cloned());
     let method = request.method().clone();
     let uri = request.uri().clone();
-    let response = next.run(request).await;
+    let span = span_of(&request, &route);
+    let response = next.run(request).instrument(span.clone()).await;
     let (status, elapsed) = (response.status(), started.elapsed());
     let labels = RequestLabels { route: route.clone(), method: known(&method), status: status.as_u16() };
     observer.requests.get_or_create(&labels).inc();
     observer.durations.get_or_create(&RouteLabels { route }).observe(elapsed.as_secs_f64());
+    span.record("http.response.status_code", status.as_u16());
     if status.is_server_error() {
+        failed(&span, &status);
         let path = shown(uri.path());
         tracing::warn!(%method, path, status = status.as_u16(), ?elapsed, "request failed");
     } else {
         tracing::debug!(%method, path = shown(uri.path()), status = status.as_u16(), ?elapsed, "request answered");
     }
     response
+}
+
+/// The span of a request that says which trace it belongs to; what belongs to none is not traced.
+fn span_of(request: &Request, route: &Route) -> Span {
+    Cause::of_request(request.headers()).leads_to(|| {
+        let (method, route) = (known(request.method()), route.as_str());
+        tracing::info_span!(
+            target: TARGET, "request", otel.name = format!("{method} {route}"), otel.kind = "server",
+            http.request.method = method, http.route = route, http.response.status_code = field::Empty,
+        )
+    })
 }
 
 /// A client may make up methods; a label may not have values without number.

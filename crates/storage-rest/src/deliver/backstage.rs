@@ -27,7 +27,7 @@ use self::memory::Memory;
 use self::plan::Registered;
 use self::prune::Pruning;
 use self::standing::Standing;
-use super::{Held, Pace, Settled};
+use super::{Held, Pace, Settled, Untold};
 use crate::metrics::{InStep, StorageMetrics};
 use crate::store::{Store, StoreError};
 
@@ -39,6 +39,8 @@ pub struct BackstageImport {
     pub client: CatalogClient,
     /// What location holds: Backstage is never sent where there is nothing.
     pub held: Arc<Held>,
+    /// By which changes it holds that.
+    pub untold: Arc<Untold>,
     /// Whether what the store lacks is gone.
     pub settled: Settled,
     /// Location as Backstage sees it.

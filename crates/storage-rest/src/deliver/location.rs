@@ -7,11 +7,13 @@ use std::time::Duration;
 use bridge_api::{ClientError, Digest, EntryKey, LocationClient, PostBody, UriList};
 use http::StatusCode;
 use service::Shutdown;
+use service::telemetry::TARGET;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::work::{Cause, Work};
-use super::{Change, Held, Pace, Settled, Touched};
+use super::{Change, Held, Pace, Settled, Touched, Untold};
 use crate::metrics::{Delivery, StorageMetrics, Target};
 use crate::store::{IndexEntry, Store, StoreError};
 
@@ -30,6 +32,8 @@ pub struct LocationDelivery {
     pub settled: Settled,
     /// What location holds, for those who build on it.
     pub held: Arc<Held>,
+    /// What those who build on it are to be told of, where there are any.
+    pub untold: Option<Arc<Untold>>,
     /// What is counted.
     pub metrics: StorageMetrics,
     /// How patient it is.
@@ -126,11 +130,7 @@ impl Delivering {
                 }
                 Some(finished) = self.requests.join_next() => {
                     if let Ok((key, change, result)) = finished {
-                        if result.is_err() {
-                            // It is still to be delivered, unless another one came in between.
-                            self.changes.entry(key.clone()).or_insert(change);
-                        }
-                        self.settle(key, result);
+                        self.settle(key, change, result);
                     }
                 }
                 () = tokio::time::sleep_until(self.compare_at) => {
@@ -152,35 +152,46 @@ impl Delivering {
             let given = Arc::clone(&self.given);
             let change = self.changes.remove(&key).unwrap_or_default();
             self.requests.spawn(async move {
-                let result = push(&given, &key, &change).await;
+                let span = change
+                    .cause
+                    .leads_to(|| tracing::info_span!(target: TARGET, parent: None, "deliver to location", %key));
+                let result = push(&given, &key, &change).instrument(span).await;
                 (key, change, result)
             });
         }
     }
 
-    fn settle(&mut self, key: EntryKey, result: Result<Pushed, PushError>) {
-        let given = &self.given;
-        let error = match result {
+    fn settle(&mut self, key: EntryKey, change: Change, result: Result<Pushed, PushError>) {
+        match result {
             Ok(settled) => {
-                if !matches!(settled, Pushed::AlreadyHeld) {
-                    self.refusals = 0;
-                }
-                match settled {
-                    Pushed::Upserted(digest) => {
-                        given.metrics.delivered(Target::Location, Delivery::Upserted);
-                        given.held.set(key.clone(), Some(digest));
-                    }
-                    Pushed::Removed => {
-                        given.metrics.delivered(Target::Location, Delivery::Removed);
-                        given.held.set(key.clone(), None);
-                    }
-                    Pushed::AlreadyHeld => {}
-                }
-                return self.work.done(&key);
+                self.taken(&key, change, settled);
+                self.work.done(&key);
             }
-            Err(error) => error,
+            Err(error) => {
+                // It is still to be delivered, unless another one came in between.
+                self.changes.entry(key.clone()).or_insert(change);
+                self.not_taken(key, &error);
+            }
+        }
+    }
+
+    fn taken(&mut self, key: &EntryKey, change: Change, settled: Pushed) {
+        let (delivery, digest) = match settled {
+            Pushed::Upserted(digest) => (Delivery::Upserted, Some(digest)),
+            Pushed::Removed => (Delivery::Removed, None),
+            Pushed::AlreadyHeld => return,
         };
-        if let PushError::Location(refusal) = &error
+        self.refusals = 0;
+        self.given.metrics.delivered(Target::Location, delivery);
+        self.given.held.set(key.clone(), digest);
+        if let Some(untold) = &self.given.untold {
+            untold.note(key.clone(), change.cause);
+        }
+    }
+
+    fn not_taken(&mut self, key: EntryKey, error: &PushError) {
+        let given = &self.given;
+        if let PushError::Location(refusal) = error
             && refusal.is_refusal()
         {
             given.metrics.delivered(Target::Location, Delivery::Failed);

@@ -5,6 +5,7 @@
 
 pub mod backstage;
 pub mod location;
+mod untold;
 mod work;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bridge_api::{Digest, EntryKey};
+use service::telemetry::Cause;
 use tokio::sync::Notify;
+
+pub use self::untold::Untold;
 
 /// How patient delivery is.
 #[derive(Debug, Clone, Copy)]
@@ -71,6 +75,8 @@ impl Settled {
 pub struct Change {
     /// When it happened, in milliseconds since 1970.
     pub at: Option<i64>,
+    /// What it comes from.
+    pub cause: Cause,
 }
 
 /// Keys whose entries were written or removed since delivery last looked.
@@ -83,7 +89,8 @@ pub struct Touched {
 impl Touched {
     /// These have changed.
     pub fn touch(&self, keys: impl IntoIterator<Item = EntryKey>) {
-        lock(&self.keys).extend(keys.into_iter().map(|key| (key, Change::default())));
+        let change = Change { cause: Cause::current(), ..Change::default() };
+        lock(&self.keys).extend(keys.into_iter().map(|key| (key, change.clone())));
         self.wake.notify_one();
     }
 
@@ -209,7 +216,7 @@ mod tests {
     async fn what_was_touched_is_taken_once() {
         let touched = Touched::default();
         let key: EntryKey = "a_b".parse().unwrap();
-        let change = Change { at: Some(1) };
+        let change = Change { at: Some(1), ..Change::default() };
         touched.touch([key.clone()]);
         touched.change(key.clone(), change.clone());
         assert_eq!(touched.next().await, BTreeMap::from([(key, change)]));

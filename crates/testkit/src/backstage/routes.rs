@@ -121,6 +121,7 @@ pub(super) async fn handle(State(inner): State<Shared>, request: Request) -> Res
     let mut inner = lock(&inner);
     let received = ReceivedRequest {
         authorized: inner.is_authorized(&parts.headers),
+        traceparent: parts.headers.get("traceparent").and_then(|value| value.to_str().ok()).map(str::to_owned),
         method: parts.method,
         path: path.to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),

@@ -7,6 +7,8 @@ use backstage_client::{BackstageError, Created, Location, location_entity_ref};
 use bridge_api::{Digest, EntryKey};
 use futures::{StreamExt, stream};
 use http::StatusCode;
+use service::telemetry::{Cause, TARGET};
+use tracing::Instrument as _;
 
 use super::memory::{Kept, Placed};
 use super::plan::{Absence, Found, Step, Wanted};
@@ -25,6 +27,9 @@ struct Taken {
     /// Steps that were not tried any more.
     left: usize,
 }
+
+/// By which changes there is something to tell, by the target of the location that is told of.
+type Causes = BTreeMap<String, (EntryKey, Cause)>;
 
 /// Says when a pass is given up.
 #[derive(Default)]
@@ -83,6 +88,8 @@ impl ImportError {
 
 impl Importing {
     pub(super) async fn import(&mut self) -> Result<Pass, ImportError> {
+        // Looked up before what location holds: of each of these changes it holds the outcome then.
+        let causes = self.causes();
         // Only a store and a location that were really read say what there is, and what there is not.
         let Some(held) = self.given.held.confirmed() else { return Ok(Pass::TooEarly) };
         self.memory.retain(&held);
@@ -99,15 +106,24 @@ impl Importing {
         };
         let found = Found { index: &index, held: &held, remembered: self.memory.known(), locations };
         let steps = self.registered.plan(found, absence);
-        let taken = self.take_all(steps).await;
+        let taken = self.take_all(steps, &causes).await;
         self.given.metrics.undelivered(Target::Backstage, taken.failed.len() + taken.left);
         for placed in taken.placed {
             self.memory.remember(placed);
         }
         let saved = self.memory.save_when_due(&*self.given.store).await;
         verdict(taken.failed)?;
+        // Whatever was not asked of Backstage in this pass it has already.
+        for (key, cause) in causes.values() {
+            self.given.untold.told(key, cause);
+        }
         saved?;
         Ok(Pass::Complete)
+    }
+
+    fn causes(&self) -> Causes {
+        let causes = self.given.untold.all().into_iter();
+        causes.map(|(key, cause)| (self.registered.target(&key), (key, cause))).collect()
     }
 
     /// When the service stops.
@@ -127,14 +143,14 @@ impl Importing {
         wanted.filter(|entry| told(entry).as_ref() != Some(&entry.digest)).count()
     }
 
-    async fn take_all(&self, steps: Vec<Step>) -> Taken {
+    async fn take_all(&self, steps: Vec<Step>, causes: &Causes) -> Taken {
         let (all, hope) = (steps.len(), Hope::default());
         let mut results = stream::iter(steps)
             .map(|step| async {
                 if hope.is_lost() {
                     return None;
                 }
-                let result = self.take(step).await;
+                let result = self.take_traced(step, causes).await;
                 hope.note(&result);
                 Some(result)
             })
@@ -158,6 +174,17 @@ impl Importing {
             self.given.metrics.delivered(Target::Backstage, outcome);
         }
         error
+    }
+
+    /// Does one step, in the trace of the change that it is for.
+    async fn take_traced(&self, step: Step, causes: &Causes) -> Result<Option<Placed>, ImportError> {
+        let Some((key, cause)) = causes.get(step.target()) else { return self.take(step).await };
+        let span = cause.leads_to(|| tracing::info_span!(target: TARGET, parent: None, "tell Backstage", %key));
+        let result = self.take(step).instrument(span).await;
+        if result.is_ok() {
+            self.given.untold.told(key, cause);
+        }
+        result
     }
 
     /// Does one step.

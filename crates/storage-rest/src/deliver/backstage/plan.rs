@@ -42,6 +42,16 @@ pub(super) enum Step {
     Delete(Location),
 }
 
+impl Step {
+    /// The target of the location that it is about.
+    pub(super) fn target(&self) -> &str {
+        match self {
+            Self::Create(wanted) | Self::Adopt(wanted, _) => &wanted.target,
+            Self::Delete(location) => &location.target,
+        }
+    }
+}
+
 /// What Backstage has and the store holds, when a pass begins.
 pub(super) struct Found<'a> {
     pub(super) index: &'a [IndexEntry],
