@@ -33,6 +33,7 @@ completions: ## Write shell completions and man pages of all programs to target/
 .PHONY: test
 test: ## Run all tests
 	@tests/setup/postgresql.sh
+	@tests/setup/mariadb.sh
 	@tests/backstage/setup.sh
 	@tests/deploy/setup.sh
 	@tests/setup/chromium.sh
@@ -41,6 +42,7 @@ test: ## Run all tests
 	@tests/openapi/check.sh
 	@tests/monitoring/check.sh
 	@tests/setup/postgresql.sh --report
+	@tests/setup/mariadb.sh --report
 	@tests/backstage/setup.sh --report
 	@tests/deploy/setup.sh --report
 	@tests/setup/chromium.sh --report

@@ -5,6 +5,8 @@
 #   chromium.sh --report  says loudly, at the end of a run, that tests were skipped
 # With REQUIRE_BROWSER=1 it is an error that something is missing; with SKIP_BROWSER=1 nothing is installed or tested.
 set -euo pipefail
+# shellcheck source=tests/setup/debian.sh
+. "$(dirname "$0")/debian.sh"
 cd "$(dirname "$0")/../browser"
 
 skipped=.skipped
@@ -35,15 +37,7 @@ browser() {
     return 1
 }
 
-install_browser() {
-    [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null || return 1
-    echo "installing Chromium for the tests" >&2
-    export DEBIAN_FRONTEND=noninteractive
-    local patient='-o DPkg::Lock::Timeout=120 -o Acquire::http::Timeout=30'
-    # shellcheck disable=SC2086 # several words on purpose
-    apt-get $patient update -qq > /dev/null &&
-        apt-get $patient install -y -qq --no-install-recommends chromium fonts-dejavu-core > /dev/null
-}
+install_browser() { install_packages Chromium chromium fonts-dejavu-core; }
 
 rm -f "$skipped"
 [ "${SKIP_BROWSER:-}" != 1 ] || leave_out "SKIP_BROWSER=1"

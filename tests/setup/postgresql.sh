@@ -4,6 +4,8 @@
 #   postgresql.sh --report  says loudly that tests were skipped, where they are missing
 # With REQUIRE_POSTGRES=1 it is an error that they are missing; with SKIP_POSTGRES_INSTALL=1 nothing is installed.
 set -euo pipefail
+# shellcheck source=tests/setup/debian.sh
+. "$(dirname "$0")/debian.sh"
 
 present() {
     local directory
@@ -18,30 +20,17 @@ present() {
 }
 
 install_package() {
-    [ "${SKIP_POSTGRES_INSTALL:-0}" = 0 ] || return 1
-    [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null || return 1
-    echo "installing PostgreSQL for the tests" >&2
-    export DEBIAN_FRONTEND=noninteractive
+    [ "${SKIP_POSTGRES_INSTALL:-0}" = 0 ] && [ "$(id -u)" = 0 ] || return 1
     # The tests need its programs, not a server that runs.
-    local no_cluster=/etc/postgresql-common/createcluster.d/bridge-tests.conf
+    local no_cluster=/etc/postgresql-common/createcluster.d/bridge-tests.conf status=0
     mkdir -p "$(dirname "$no_cluster")"
     echo 'create_main_cluster = false' > "$no_cluster"
-    local status=0
-    local patient='-o DPkg::Lock::Timeout=120 -o Acquire::http::Timeout=30'
-    # shellcheck disable=SC2086 # several words on purpose
-    { apt-get $patient update -qq && apt-get $patient install -y -qq --no-install-recommends postgresql; } > /dev/null || status=$?
+    install_packages PostgreSQL postgresql || status=$?
     rm -f "$no_cluster"
     return "$status"
 }
 
-missing() {
-    printf '\n%s\n*** %s\n*** %s\n%s\n\n' \
-        "**********************************************************************" \
-        "SKIPPED: the tests with PostgreSQL, as it is not installed." \
-        "Install a PostgreSQL server (Debian: apt-get install postgresql)." \
-        "**********************************************************************" >&2
-    [ "${REQUIRE_POSTGRES:-0}" = 0 ] || { echo "REQUIRE_POSTGRES is set: that is an error" >&2; exit 1; }
-}
+missing() { missing_server PostgreSQL postgresql REQUIRE_POSTGRES; }
 
 if present; then exit 0; fi
 if [ "${1:-}" = --report ]; then

@@ -1,5 +1,5 @@
-//! Test-only peers: an in-memory Kubernetes API, a scripted registry, a scripted Backstage, a scripted GitHub and a
-//! PostgreSQL server; inputs for parsers; and what holds an OpenAPI document against routes.
+//! Test-only peers: an in-memory Kubernetes API, a scripted registry, a scripted Backstage, a scripted GitHub,
+//! PostgreSQL and MariaDB servers; inputs for parsers; and what holds an OpenAPI document against routes.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,13 +11,20 @@
 pub mod backstage;
 pub mod fuzz;
 pub mod github;
+mod janitor;
 pub mod kube;
+pub mod mariadb;
 pub mod openapi;
 pub mod postgres;
 pub mod registry;
 pub mod wait;
 
 pub use wait::{Observation, eventually, free_port};
+
+/// Says that tests are skipped, past the capture of tests' output, which would hide it.
+pub(crate) fn say_loudly(what: &str) {
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("\n*** SKIPPED: {what}\n").as_bytes());
+}
 
 /// Bytes that no compression makes shorter, the same each time.
 pub fn noise(length: usize) -> Vec<u8> {

@@ -8,7 +8,6 @@
 mod programs;
 
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -19,6 +18,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::free_port;
+use crate::janitor::Janitor;
 use programs::{Account, Programs};
 
 const START_WITHIN: Duration = Duration::from_mins(1);
@@ -34,8 +34,7 @@ pub struct PostgresServer {
     directory: PathBuf,
     port: u16,
     process: Mutex<Option<Child>>,
-    /// Ends the server and removes its directory as soon as nobody holds its standard input any more.
-    janitor: Child,
+    janitor: Janitor,
 }
 
 /// A database of its own, owned by an account of its own.
@@ -69,7 +68,7 @@ impl PostgresServer {
         if let Some(account) = &account {
             account.give(&directory);
         }
-        let janitor = janitor(&directory);
+        let janitor = Janitor::of(&directory, "data/postmaster.pid");
         let password_file = directory.join("password");
         fs::write(&password_file, PASSWORD).expect("a file with the password");
         if let Some(account) = &account {
@@ -159,8 +158,7 @@ impl PostgresServer {
 impl Drop for PostgresServer {
     fn drop(&mut self) {
         self.stop();
-        drop(self.janitor.stdin.take());
-        let _ = self.janitor.wait();
+        self.janitor.finish();
     }
 }
 
@@ -212,32 +210,9 @@ fn run(command: &mut Command, name: &str) {
     assert!(output.status.success(), "{name} failed: {said}");
 }
 
-/// In a process group of its own, so that an interrupt from the keyboard does not end it before its work is done.
-fn janitor(directory: &std::path::Path) -> Child {
-    let script = r#"read -r _
-        if pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null); then
-            kill -QUIT "$pid" 2>/dev/null
-            for _ in $(seq 100); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
-        fi
-        rm -rf "$1""#;
-    Command::new("/bin/sh")
-        .args(["-c", script, "janitor"])
-        .arg(directory)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .spawn()
-        .expect("a shell")
-}
-
-/// Past the capture of tests' output, which would hide it.
 fn say_once_that_tests_are_skipped(missing: &str) {
     static SAID: OnceLock<()> = OnceLock::new();
     let required = std::env::var_os("REQUIRE_POSTGRES").is_some_and(|value| !value.is_empty() && value != "0");
     assert!(!required, "REQUIRE_POSTGRES is set, but {missing}");
-    SAID.get_or_init(|| {
-        let message = format!("\n*** SKIPPED: all tests with PostgreSQL: {missing} (run tests/setup/postgresql.sh)\n");
-        let _ = std::io::stderr().write_all(message.as_bytes());
-    });
+    SAID.get_or_init(|| crate::say_loudly(&format!("all tests with PostgreSQL: {missing} (run tests/setup/postgresql.sh)")));
 }
