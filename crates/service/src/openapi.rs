@@ -11,13 +11,13 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
 use serde::Serialize;
+use utoipa::ToSchema;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
-    Components, Content, Header, InfoBuilder, License, ObjectBuilder, OpenApi, Ref, RefOr, ResponseBuilder,
+    Components, Content, Header, InfoBuilder, License, ObjectBuilder, OpenApi, Ref, RefOr, ResponseBuilder, Schema,
 };
-use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -76,11 +76,11 @@ pub(crate) fn limited(document: &mut OpenApi) {
     }
 }
 
-/// The route that answers the document of the service called `name`, whose other routes are described in `own` and
-/// `common`.
-pub(crate) fn route(name: &str, own: OpenApi, common: OpenApi) -> Router {
+/// The route that answers the document of the service called `name`, whose errors are of the schema `error` and whose other
+/// routes are described in `own` and `common`.
+pub(crate) fn route(name: &str, error: RefOr<Schema>, own: OpenApi, common: OpenApi) -> Router {
     let (router, itself) = OpenApiRouter::new().routes(routes!(openapi)).split_for_parts();
-    let mut document = document(name);
+    let mut document = document(name, error);
     for part in [own, common, itself] {
         document.merge(part);
     }
@@ -97,7 +97,7 @@ async fn openapi(State(json): State<Bytes>) -> Response<Body> {
     ([(CONTENT_TYPE, JSON)], json).into_response()
 }
 
-fn document(name: &str) -> OpenApi {
+fn document(name: &str, error: RefOr<Schema>) -> OpenApi {
     let about = "A service of the Model Catalog Bridge. An unknown path is answered with 404, a method that a path does \
                  not take with 405, each with an `Error` as JSON.";
     let license = License::builder().name("Apache-2.0").identifier(Some("Apache-2.0")).build();
@@ -109,7 +109,7 @@ fn document(name: &str) -> OpenApi {
         .build();
     let mut document = OpenApi::new(info, utoipa::openapi::Paths::new());
     let components = document.components.get_or_insert_with(Components::new);
-    components.schemas.insert(ErrorAnswer::name().into_owned(), ErrorAnswer::schema());
+    components.schemas.insert(ErrorAnswer::name().into_owned(), error);
     document
 }
 

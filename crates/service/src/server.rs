@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::{from_fn, from_fn_with_state, map_response};
+use axum::middleware::{from_fn_with_state, map_response};
 use axum_server::Handle;
 use hyper_util::rt::TokioTimer;
 use thiserror::Error;
@@ -31,7 +31,7 @@ mod observe;
 mod readiness;
 mod transport;
 
-pub use answers::ApiError;
+pub use answers::{ApiError, ErrorShape};
 pub(crate) use limits::drain;
 pub use readiness::Readiness;
 use transport::Transport;
@@ -113,6 +113,7 @@ pub struct ServerBuilder {
     readiness: Readiness,
     metrics: Metrics,
     limits: Limits,
+    errors: ErrorShape,
     tls: Option<ServerTls>,
 }
 
@@ -126,6 +127,7 @@ impl ServerBuilder {
             readiness: Readiness::ready(),
             metrics: Metrics::new(name),
             limits: Limits::default(),
+            errors: ErrorShape::default(),
             tls: None,
         }
     }
@@ -167,6 +169,13 @@ impl ServerBuilder {
         self
     }
 
+    /// What answers look like that report an error.
+    #[must_use]
+    pub fn errors(mut self, errors: ErrorShape) -> Self {
+        self.errors = errors;
+        self
+    }
+
     /// The certificate to serve HTTPS with; HTTP without one.
     #[must_use]
     pub fn tls(mut self, tls: Option<ServerTls>) -> Self {
@@ -204,14 +213,14 @@ impl ServerBuilder {
         openapi::limited(&mut document);
         let (admin, common) = admin::router(self.readiness, self.metrics).split_for_parts();
         admin
-            .merge(openapi::route(self.name, document, common))
+            .merge(openapi::route(self.name, (self.errors.schema)(), document, common))
             .merge(api)
             .fallback(answers::not_found)
             .method_not_allowed_fallback(answers::method_not_allowed)
             .layer((
                 map_response(headers::protect),
                 from_fn_with_state(observer, observe::observe),
-                from_fn(answers::errors_as_json),
+                from_fn_with_state(self.errors, answers::errors_as_json),
             ))
     }
 }

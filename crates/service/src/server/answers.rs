@@ -1,15 +1,19 @@
-//! Errors as answers: always a status of failure with the JSON body `{"error": "..."}`.
+//! Errors as answers: always a status of failure with a JSON body, of one shape for all that a server answers.
 
 use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, StatusCode, Uri};
-use serde_json::json;
+use serde_json::{Value, json};
+use utoipa::PartialSchema;
+use utoipa::openapi::{RefOr, Schema};
+
+use crate::openapi::ErrorAnswer;
 
 /// The most that is kept of a message which a library gave in plain text.
 const MAX_PLAIN_MESSAGE: usize = 4 << 10;
@@ -62,6 +66,32 @@ impl ApiError {
     }
 }
 
+/// The bodies of all answers that report an error, the server's own ones among them: `{"error": "..."}`, if a service has to
+/// say nothing else.
+#[derive(Debug, Clone, Copy)]
+pub struct ErrorShape {
+    /// The body of an answer with that status and that message.
+    pub body: fn(StatusCode, &str) -> Value,
+    /// What the OpenAPI document says of it.
+    pub schema: fn() -> RefOr<Schema>,
+}
+
+impl Default for ErrorShape {
+    fn default() -> Self {
+        Self { body: |_, message| json!({ "error": message }), schema: ErrorAnswer::schema }
+    }
+}
+
+impl ErrorShape {
+    fn apply(self, mut response: Response) -> Response {
+        if let Some(error) = response.extensions_mut().remove::<ApiError>() {
+            *response.body_mut() = Body::from((self.body)(error.status, &error.message).to_string());
+            response.headers_mut().remove(CONTENT_LENGTH);
+        }
+        response
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(json!({ "error": self.message }))).into_response();
@@ -71,6 +101,7 @@ impl IntoResponse for ApiError {
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        response.extensions_mut().insert(self);
         response
     }
 }
@@ -88,12 +119,15 @@ fn shown_path(uri: &Uri) -> String {
     uri.path().chars().take(SHOWN_PATH).collect()
 }
 
-/// Turns errors that libraries answer in plain text into ours. Pages for people stay pages.
-pub(super) async fn errors_as_json(request: Request, next: Next) -> Response {
+/// Gives errors their shape, those that libraries answer in plain text, too. Pages for people stay pages.
+pub(super) async fn errors_as_json(State(shape): State<ErrorShape>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
         return response;
+    }
+    if response.extensions().get::<ApiError>().is_some() {
+        return shape.apply(response);
     }
     let content_type = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     if content_type.starts_with(b"application/json") || content_type.starts_with(b"text/html") {
@@ -108,7 +142,7 @@ pub(super) async fn errors_as_json(request: Request, next: Next) -> Response {
             response.headers_mut().insert(name, value.clone());
         }
     }
-    response
+    shape.apply(response)
 }
 
 async fn plain_text(body: Body) -> String {

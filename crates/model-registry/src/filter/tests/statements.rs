@@ -1,0 +1,122 @@
+//! The SQL that queries become.
+
+use rstest::rstest;
+
+use super::registry::Registry;
+use crate::database::{Dialect, Param, Statement};
+use crate::filter::Filter;
+use crate::model::Kind;
+
+fn condition(dialect: Dialect, query: &str) -> (String, Vec<Param>) {
+    let mut statement = Statement::new(dialect, "");
+    Filter::parse(query, &[Kind::RegisteredModel]).unwrap().push_condition(&mut statement, Kind::RegisteredModel);
+    (statement.sql().to_owned(), statement.params().to_vec())
+}
+
+#[rstest]
+#[case(Dialect::Sqlite, "(r.name GLOB ?)", "[*]a_*")]
+#[case(Dialect::Postgres, "(r.name LIKE $1 ESCAPE '!')", "*a!_%")]
+#[case(Dialect::MySql, "(r.name LIKE ? ESCAPE '!')", "*a!_%")]
+fn like_keeps_case(#[case] dialect: Dialect, #[case] sql: &str, #[case] pattern: &str) {
+    assert_eq!(condition(dialect, r"name LIKE '*a\_%'"), (sql.to_owned(), vec![pattern.into()]));
+}
+
+#[rstest]
+#[case(Dialect::Sqlite, "(LOWER(f.owner) GLOB ?)", "anÄ?*")]
+#[case(Dialect::Postgres, "(TRANSLATE(f.owner, 'AN', 'an') LIKE $1 ESCAPE '!')", "anÄ_%")]
+#[case(Dialect::MySql, "(REPLACE(REPLACE(f.owner, 'A', 'a'), 'N', 'n') LIKE ? ESCAPE '!')", "anÄ_%")]
+fn ilike_ignores_the_case_of_ascii(#[case] dialect: Dialect, #[case] sql: &str, #[case] pattern: &str) {
+    assert_eq!(condition(dialect, "owner ILIKE 'AnÄ_%'"), (sql.to_owned(), vec![pattern.into()]));
+}
+
+#[rstest]
+#[case(Dialect::Sqlite, "(f.owner < ?)")]
+#[case(Dialect::Postgres, "(f.owner COLLATE \"C\" < $1)")]
+#[case(Dialect::MySql, "(CAST(f.owner AS BINARY) < ?)")]
+fn texts_are_ordered_by_character(#[case] dialect: Dialect, #[case] sql: &str) {
+    assert_eq!(condition(dialect, "owner < 'b'"), (sql.to_owned(), vec!["b".into()]));
+}
+
+#[test]
+fn values_are_bound() {
+    let query = r#"(name = "'; DROP TABLE resource" OR `a' OR 1=1` > 0.5) AND id IN ('1', 2)"#;
+    let (sql, params) = condition(Dialect::Postgres, query);
+    assert_eq!(
+        sql,
+        "(((r.name = $1) OR (r.id IN (SELECT p.resource_id FROM property p WHERE p.kind = 'RegisteredModel' AND p.name = $2 \
+         AND p.form IN ('int', 'double') AND p.number > $3))) AND (r.id IN ($4, $5)))"
+    );
+    let name = "'; DROP TABLE resource";
+    assert_eq!(params, [name.into(), "a' OR 1=1".into(), 0.5.into(), Param::Integer(1), Param::Integer(2)]);
+}
+
+#[test]
+fn a_filter_holds_for_no_other_kind() {
+    let mut statement = Statement::new(Dialect::Sqlite, "");
+    Filter::parse("", &[Kind::RegisteredModel]).unwrap().push_condition(&mut statement, Kind::ModelVersion);
+    assert_eq!(statement.sql(), "(1 = 0)");
+}
+
+#[tokio::test]
+async fn custom_properties_are_found_by_an_index() {
+    let mut registry = Registry::with(&[]).await;
+    for (query, index) in [
+        ("stage = 'Production'", "property_by_text (kind=? AND name=? AND key_text=?)"),
+        ("stage IN ('a', 'b')", "property_by_text (kind=? AND name=? AND key_text=?)"),
+        ("score > 0.5", "property_by_number (kind=? AND name=? AND number>?)"),
+        ("score = 5", "property_by_number (kind=? AND name=? AND number=?)"),
+        ("tested.bool_value = true", "property_by_number (kind=? AND name=? AND number=?)"),
+    ] {
+        let filter = Filter::parse(query, &[Kind::ModelVersion]).unwrap();
+        let plan = registry.plan(&filter, Kind::ModelVersion).await;
+        assert!(plan.iter().any(|step| step.ends_with(index)), "{query}: {plan:#?}");
+        assert!(!plan.iter().any(|step| step.starts_with("SCAN")), "{query}: {plan:#?}");
+    }
+}
+
+/// What SQLite allows of depth and of values is more than what a query may have.
+#[tokio::test]
+async fn the_greatest_queries_are_answered() {
+    let mut registry = Registry::with(&[]).await;
+    let nested = (0..100).fold("a = 1".to_owned(), |inner, level| {
+        format!("b = 2 {} ({inner})", if level % 2 == 0 { "AND" } else { "OR" })
+    });
+    let chain = vec!["a='b'"; 200].join(" OR ");
+    let list = format!("a IN ({})", vec!["'b'"; 1_000].join(","));
+    for query in [nested, chain, list] {
+        let filter = Filter::parse(&query, &Kind::ARTIFACTS).unwrap();
+        assert_eq!(registry.ids(&filter, &Kind::ARTIFACTS).await, [0; 0]);
+        let mut statement =
+            Statement::new(Dialect::Sqlite, "SELECT r.id FROM resource r JOIN artifact f ON f.id = r.id WHERE ");
+        for (index, kind) in Kind::ARTIFACTS.into_iter().enumerate() {
+            statement.push(if index > 0 { " OR " } else { "" });
+            filter.push_condition(&mut statement, kind);
+        }
+        assert_eq!(registry.numbers(&statement).await, [0; 0]);
+    }
+}
+
+#[tokio::test]
+async fn metric_history_is_searched() {
+    let mut registry = Registry::with(&[]).await;
+    registry
+        .execute(
+            "INSERT INTO metric_history (id, run_id, metric_id, name, value, step, timestamp, state, properties, created) VALUES \
+             (1, 7, 9, 'loss', 0.5, 1, 1000, 'LIVE', '{}', 5000), (2, 7, 9, 'loss', 0.25, 2, 2000, 'LIVE', '{}', 6000), \
+             (3, 8, 10, 'accuracy', NULL, NULL, NULL, 'UNKNOWN', '{}', 7000)",
+        )
+        .await;
+    for (query, ids) in [
+        ("", vec![1, 2, 3]),
+        ("name = 'loss' AND value < 0.5", vec![2]),
+        ("step >= '2' OR state = 'UNKNOWN'", vec![2, 3]),
+        ("timestamp > 1000", vec![2]),
+        ("experimentRunId IN ('7')", vec![1, 2]),
+        ("createTimeSinceEpoch > 5000 AND id < 3", vec![2]),
+        ("value.double_value != 0.5", vec![2]),
+    ] {
+        let mut statement = Statement::new(Dialect::Sqlite, "SELECT h.id FROM metric_history h WHERE ");
+        Filter::parse_for_history(query).unwrap().push_history_condition(&mut statement);
+        assert_eq!(registry.numbers(&statement).await, ids, "{query}");
+    }
+}

@@ -1,0 +1,9 @@
+//! A Model Registry: the REST API of Kubeflow's, on an embedded SQLite file or a database server.
+
+pub mod api;
+pub mod database;
+pub mod filter;
+pub mod model;
+pub mod run;
+pub mod settings;
+pub mod store;

@@ -1,0 +1,16 @@
+//! The `model-registry` binary.
+
+use model_registry::run;
+use model_registry::settings::{Cli, Command};
+use service::{Shutdown, settings};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let cli: Cli = settings::parse();
+    match cli.command {
+        Command::Proxy(settings) => run::proxy(*settings, Shutdown::new().on_signals()).await,
+        Command::Migrate(settings) => run::migrate(*settings).await,
+        Command::Export(settings) => run::export(*settings).await,
+        Command::Import(settings) => run::import(*settings).await,
+    }
+}

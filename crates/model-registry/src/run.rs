@@ -1,0 +1,138 @@
+//! Puts the parts together and runs them.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+use http::StatusCode;
+use service::server::Limits;
+use service::{Listen, Metrics, Readiness, Running, ServerBuilder, Shutdown, telemetry};
+use sqlx::migrate::MigrateError;
+
+use crate::api::{self, Failure};
+use crate::database::Database;
+use crate::settings::{ExportSettings, ImportSettings, MigrateSettings, ProxySettings};
+use crate::store::{Store, dump};
+
+const FIRST_RETRY: Duration = Duration::from_millis(200);
+const LONGEST_RETRY: Duration = Duration::from_secs(10);
+
+/// Serves the registry until `shutdown`.
+pub async fn proxy(settings: ProxySettings, shutdown: Shutdown) -> anyhow::Result<()> {
+    telemetry::init(&settings.log);
+    start(settings, shutdown).await?.task.await.context("the registry ended unexpectedly")?
+}
+
+/// Starts to serve the registry: when this returns, it listens. Until its database is there it answers 503.
+pub async fn start(settings: ProxySettings, shutdown: Shutdown) -> anyhow::Result<Running> {
+    let database = Database::at(&settings.database.place()?);
+    let store = Store::new(database.clone());
+    let readiness = Readiness::not_ready("the database was not reached yet");
+    let server = ServerBuilder::new("model-registry")
+        .errors(api::errors())
+        .described(api::registry(&store).layer(from_fn_with_state(readiness.clone(), only_when_ready)))
+        .router(api::surroundings(readiness.clone()))
+        .readiness(readiness.clone())
+        .metrics(Metrics::new("model_registry"))
+        .tls(settings.tls.load()?)
+        .limits(Limits { body_bytes: settings.body_limit, ..Limits::default() })
+        .bind(Listen { address: settings.listen_address(), setting: "--hostname and --port" })
+        .await?;
+    let address = server.local_addr();
+    let task = tokio::spawn(async move {
+        let stopped = shutdown.child();
+        let preparing = tokio::spawn({
+            let (database, stopped) = (database.clone(), stopped.clone());
+            async move { stopped.unless(prepare(&database, &readiness)).await }
+        });
+        let served = server.serve(shutdown).await;
+        stopped.trigger();
+        preparing.await.context("the preparation of the database ended unexpectedly")?;
+        drop(store);
+        database.close().await;
+        served.context("the registry cannot serve")
+    });
+    Ok(Running { address, task })
+}
+
+/// Brings the tables of the database up to date.
+pub async fn migrate(settings: MigrateSettings) -> anyhow::Result<()> {
+    telemetry::init(&settings.log);
+    prepared(&settings).await?.close().await;
+    tracing::info!("the tables are up to date");
+    Ok(())
+}
+
+/// Writes all that the registry holds.
+pub async fn export(settings: ExportSettings) -> anyhow::Result<()> {
+    telemetry::init(&settings.common.log);
+    let database = prepared(&settings.common).await?;
+    let resources = if settings.file == Path::new("-") {
+        dump::export(&database, &mut std::io::stdout().lock(), |_| ()).await?
+    } else {
+        let file = File::create_new(&settings.file)
+            .with_context(|| format!("{} cannot be made", settings.file.display()))?;
+        dump::export(&database, &mut BufWriter::new(file), |_| ()).await?
+    };
+    database.close().await;
+    tracing::info!(resources, "exported");
+    Ok(())
+}
+
+/// Reads what was exported.
+pub async fn import(settings: ImportSettings) -> anyhow::Result<()> {
+    telemetry::init(&settings.common.log);
+    let database = prepared(&settings.common).await?;
+    let resources = if settings.file == Path::new("-") {
+        dump::import(&database, std::io::stdin().lock(), |_| ()).await?
+    } else {
+        let file =
+            File::open(&settings.file).with_context(|| format!("{} cannot be read", settings.file.display()))?;
+        dump::import(&database, BufReader::new(file), |_| ()).await?
+    };
+    database.close().await;
+    tracing::info!(resources, "imported");
+    Ok(())
+}
+
+/// The database, its tables up to date.
+async fn prepared(settings: &MigrateSettings) -> anyhow::Result<Database> {
+    let database = Database::at(&settings.database.place()?);
+    database.migrate().await.context("the tables cannot be brought up to date")?;
+    Ok(database)
+}
+
+/// Brings the tables up to date as soon as the database is there, however late.
+async fn prepare(database: &Database, readiness: &Readiness) {
+    let mut pause = FIRST_RETRY;
+    while let Err(error) = database.migrate().await {
+        let reason = problem(&error);
+        tracing::warn!(next_try_in = ?pause, "the database can't be used yet: {reason}");
+        readiness.set_not_ready(format!("the database can't be used yet: {reason}"));
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_RETRY);
+    }
+    tracing::info!(dialect = ?database.dialect(), "the database is ready");
+    readiness.set_ready();
+}
+
+fn problem(error: &MigrateError) -> String {
+    match error {
+        MigrateError::VersionMissing(version) => {
+            format!("it was used by a newer version of this program (migration {version} is not known here)")
+        }
+        other => other.to_string(),
+    }
+}
+
+async fn only_when_ready(State(readiness): State<Readiness>, request: Request, next: Next) -> Response {
+    match readiness.reason() {
+        None => next.run(request).await,
+        Some(reason) => Failure::new(StatusCode::SERVICE_UNAVAILABLE, reason).into_response(),
+    }
+}

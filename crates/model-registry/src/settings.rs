@@ -1,0 +1,194 @@
+//! What can be set. The flags and variables of the existing server's containers are taken as they are, because its operator
+//! sets them.
+
+use std::net::{AddrParseError, IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use secrecy::{ExposeSecret as _, SecretString};
+use service::settings::secret;
+use service::telemetry::LogSettings;
+use service::tls::ServerTlsSettings;
+
+use crate::database::Place;
+
+mod dsn;
+
+pub use dsn::DsnError;
+
+/// A model registry: the REST API of Kubeflow's, on an embedded SQLite file or on a database server.
+#[derive(Debug, Parser)]
+#[command(name = "model-registry", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the registry
+    Proxy(Box<ProxySettings>),
+    /// Bring the tables of the database up to date, and end
+    Migrate(Box<MigrateSettings>),
+    /// Write all that the registry holds, as JSON lines
+    Export(Box<ExportSettings>),
+    /// Read what `export` wrote into an empty database
+    Import(Box<ImportSettings>),
+}
+
+/// What the registry that is served can be told.
+#[derive(Debug, Clone, Args)]
+pub struct ProxySettings {
+    /// The address to listen on: 0.0.0.0 for all of the machine's. Whoever reaches it may read and write
+    #[arg(long, env = "MR_HOSTNAME", default_value = "localhost", value_parser = hostname)]
+    pub hostname: IpAddr,
+
+    /// The port to listen on
+    #[arg(long, env = "MR_PORT", default_value_t = 8080)]
+    pub port: u16,
+
+    /// What keeps the registry: only `embedmd`, which says that this program does; for containers of the existing server
+    #[arg(long, env = "MR_DATASTORE_TYPE", default_value = "embedmd", value_parser = ["embedmd"], hide = true)]
+    pub datastore_type: String,
+
+    /// The largest request body to take, in bytes
+    #[arg(long, env = "MR_BODY_LIMIT", default_value_t = 4 << 20)]
+    pub body_limit: usize,
+
+    /// Where the registry is kept
+    #[command(flatten)]
+    pub database: DatabaseSettings,
+
+    /// HTTPS
+    #[command(flatten)]
+    pub tls: ServerTlsSettings,
+
+    /// What is logged and how
+    #[command(flatten)]
+    pub log: LogSettings,
+}
+
+/// What `migrate` can be told.
+#[derive(Debug, Clone, Args)]
+pub struct MigrateSettings {
+    /// Where the registry is kept
+    #[command(flatten)]
+    pub database: DatabaseSettings,
+
+    /// What is logged and how
+    #[command(flatten)]
+    pub log: LogSettings,
+}
+
+/// What `export` can be told.
+#[derive(Debug, Clone, Args)]
+pub struct ExportSettings {
+    /// The file to write, which must not be there yet; `-` is standard output
+    #[arg(default_value = "-")]
+    pub file: PathBuf,
+
+    /// Where the registry is kept, and what is logged
+    #[command(flatten)]
+    pub common: MigrateSettings,
+}
+
+/// What `import` can be told.
+#[derive(Debug, Clone, Args)]
+pub struct ImportSettings {
+    /// The file to read; `-` is standard input
+    pub file: PathBuf,
+
+    /// Where the registry is kept, and what is logged
+    #[command(flatten)]
+    pub common: MigrateSettings,
+}
+
+/// Where the registry is kept.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Database")]
+pub struct DatabaseSettings {
+    /// Which database keeps the registry
+    #[arg(long, env = "MR_EMBEDMD_DATABASE_TYPE", value_enum, default_value_t)]
+    pub embedmd_database_type: DatabaseType,
+
+    /// Where the database server is: postgresql://user:password@host:port/database, or
+    /// user:password@tcp(host:port)/database for MySQL and MariaDB
+    #[arg(long, env = "MR_EMBEDMD_DATABASE_DSN", hide_env_values = true, value_name = "DSN", value_parser = secret)]
+    pub embedmd_database_dsn: Option<SecretString>,
+
+    /// The directory of the SQLite file, `model-registry.sqlite`
+    #[arg(long, env = "MR_DATA_DIR", default_value = ".")]
+    pub data_dir: PathBuf,
+
+    /// A PEM file with the certificates to trust in the database server
+    #[arg(long, env = "MR_EMBEDMD_DATABASE_SSL_ROOT_CERT", alias = "embedmd-database-ssl-ca")]
+    pub embedmd_database_ssl_root_cert: Option<PathBuf>,
+
+    /// A PEM file with the certificate to show the database server
+    #[arg(long, env = "MR_EMBEDMD_DATABASE_SSL_CERT", requires = "embedmd_database_ssl_key")]
+    pub embedmd_database_ssl_cert: Option<PathBuf>,
+
+    /// A PEM file with the key of that certificate
+    #[arg(long, env = "MR_EMBEDMD_DATABASE_SSL_KEY", requires = "embedmd_database_ssl_cert")]
+    pub embedmd_database_ssl_key: Option<PathBuf>,
+
+    /// Whether the database server's name has to be that of its certificate
+    #[arg(
+        long, env = "MR_EMBEDMD_DATABASE_SSL_VERIFY_SERVER_CERT", value_name = "BOOL", default_value_t = true,
+        num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set,
+        value_parser = BoolishValueParser::new()
+    )]
+    pub embedmd_database_ssl_verify_server_cert: bool,
+}
+
+/// Which database keeps the registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum DatabaseType {
+    /// A file, with nothing else to run
+    #[default]
+    Sqlite,
+    /// A PostgreSQL server
+    Postgres,
+    /// A MySQL or MariaDB server
+    Mysql,
+}
+
+/// The name of the SQLite file.
+const FILE: &str = "model-registry.sqlite";
+
+impl ProxySettings {
+    /// Where to listen.
+    pub const fn listen_address(&self) -> SocketAddr {
+        SocketAddr::new(self.hostname, self.port)
+    }
+}
+
+impl DatabaseSettings {
+    /// Where the database is. The directory of an SQLite file is made if it is missing.
+    pub fn place(&self) -> Result<Place, DsnError> {
+        let dsn = || self.embedmd_database_dsn.as_ref().map(|dsn| dsn.expose_secret().trim()).filter(|dsn| !dsn.is_empty());
+        match self.embedmd_database_type {
+            DatabaseType::Sqlite => {
+                if dsn().is_some() {
+                    return Err(DsnError::NotWithSqlite);
+                }
+                std::fs::create_dir_all(&self.data_dir)
+                    .map_err(|source| DsnError::DataDir { path: self.data_dir.clone(), source })?;
+                Ok(Place::Sqlite(self.data_dir.join(FILE)))
+            }
+            DatabaseType::Postgres => {
+                dsn::postgres(dsn().ok_or(DsnError::Missing)?, self).map(|options| Place::Postgres(Box::new(options)))
+            }
+            DatabaseType::Mysql => {
+                dsn::mysql(dsn().ok_or(DsnError::Missing)?, self).map(|options| Place::MySql(Box::new(options)))
+            }
+        }
+    }
+}
+
+fn hostname(text: &str) -> Result<IpAddr, AddrParseError> {
+    if text == "localhost" { Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)) } else { text.parse() }
+}

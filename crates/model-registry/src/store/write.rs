@@ -1,0 +1,344 @@
+//! Writing: what each change does, within a transaction that holds the lock of all changes.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::changes::{Action, Ledger};
+use super::columns::{ROOT, broken, param, property_params};
+use super::read::{find, get};
+use super::{Actor, Expected, Offered, StoreError, Upserted, Whom};
+use crate::database::{Param, Transaction};
+use crate::model::{Draft, Fields, Form, Given, Id, Kind, Parent, Patch, Properties, Record, Value};
+
+/// The longest name, with its parent's id before it where there is one, in characters.
+const LONGEST_NAME: usize = 255;
+
+/// A change that somebody wants.
+#[derive(Debug)]
+pub(super) enum Command {
+    Create(Draft),
+    Update { kinds: Vec<Kind>, id: Id, patch: Patch, expected: Expected },
+    Offer { owner: (Kind, Id), offered: Offered },
+}
+
+/// What came of it.
+pub(super) type Done = (Record, Upserted);
+
+/// A transaction that makes changes.
+pub(super) struct Writing<'t> {
+    pub(super) transaction: &'t mut Transaction,
+    pub(super) ledger: &'t mut Ledger,
+    pub(super) actor: &'t Actor,
+}
+
+impl Writing<'_> {
+    pub(super) async fn run(&mut self, command: Command) -> Result<Done, StoreError> {
+        match command {
+            Command::Create(draft) => Ok((self.create(draft).await?, Upserted::Created)),
+            Command::Update { kinds, id, patch, expected } => {
+                let before = get(&mut *self.transaction, &kinds, id).await?;
+                if matches!(expected, Expected::AsOf(updated) if updated != before.updated) {
+                    return Err(StoreError::Outdated { what: before.kind.title(), id });
+                }
+                Ok((self.update(before, patch).await?, Upserted::Updated))
+            }
+            Command::Offer { owner, offered } => self.offer(owner, offered).await,
+        }
+    }
+
+    async fn create(&mut self, mut draft: Draft) -> Result<Record, StoreError> {
+        let kind = draft.kind;
+        let parent = self.parent(&draft).await?;
+        let name = named(&mut draft)?;
+        check_name(kind, draft.parent, &name)?;
+        check_external_id(draft.external_id.as_deref())?;
+        check_properties(&draft.properties)?;
+        fill(kind, &mut draft.fields)?;
+        self.check_references(kind, &draft.fields).await?;
+        let now = Timestamp::now().as_millisecond();
+        let mut statement = self.transaction.statement(
+            "INSERT INTO resource (kind, scope, parent_id, name, external_id, description, created, updated) VALUES (",
+        );
+        let common: [Param; 8] = [
+            kind.name().into(),
+            kind.table().scope().into(),
+            draft.parent.map_or(ROOT, Id::get).into(),
+            name.as_str().into(),
+            draft.external_id.clone().into(),
+            draft.description.clone().into(),
+            now.into(),
+            now.into(),
+        ];
+        statement.bind_all(common).push(")");
+        let inserted = self.transaction.insert(statement).await;
+        let id = inserted.map_err(|error| conflict(error, kind, &name, draft.external_id.as_deref()))?;
+        self.insert_fields(kind, id, &draft.fields).await?;
+        self.insert_properties(kind, id, &draft.properties).await?;
+        let record = Record {
+            kind,
+            id: Id::kept(id),
+            parent: draft.parent,
+            run: parent.filter(|_| kind.parent() == Parent::Linked).and_then(|parent| parent.as_run()),
+            name,
+            external_id: draft.external_id,
+            description: draft.description,
+            created: now,
+            updated: now,
+            fields: draft.fields,
+            properties: draft.properties,
+        };
+        self.ledger.note(self.transaction, self.actor, Action::Created, &record).await?;
+        Ok(record)
+    }
+
+    /// What a new resource belongs to, which has to be there.
+    async fn parent(&mut self, draft: &Draft) -> Result<Option<Record>, StoreError> {
+        let of: &[Kind] = match draft.kind.parent() {
+            Parent::None => return Ok(None),
+            Parent::Named(kind, _) | Parent::OfPath(kind) => &[kind],
+            Parent::Linked => {
+                let Some(owner) = draft.parent else { return Ok(None) };
+                let version = get(&mut *self.transaction, &[Kind::ModelVersion], owner).await;
+                return match version {
+                    Err(StoreError::NotFound { .. }) => {
+                        get(&mut *self.transaction, &[Kind::ExperimentRun], owner).await
+                    }
+                    found => found,
+                }
+                .map(Some);
+            }
+        };
+        let Some(parent) = draft.parent else {
+            return Err(StoreError::Invalid(format!("a {} needs a parent", draft.kind.title())));
+        };
+        get(&mut *self.transaction, of, parent).await.map(Some)
+    }
+
+    /// What other resources the fields name, which have to be there.
+    async fn check_references(&mut self, kind: Kind, fields: &Fields) -> Result<(), StoreError> {
+        for (name, of) in [("registeredModelId", Kind::RegisteredModel), ("modelVersionId", Kind::ModelVersion)] {
+            if kind.field(name).is_some()
+                && let Some(Value::Integer(id)) = fields.get(name)
+            {
+                get(&mut *self.transaction, &[of], Id::kept(*id)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn insert_fields(&mut self, kind: Kind, id: i64, fields: &Fields) -> Result<(), StoreError> {
+        let columns: String = kind.fields().iter().map(|field| format!(", {}", field.column)).collect();
+        let mut statement =
+            self.transaction.statement(&format!("INSERT INTO {} (id{columns}) VALUES (", kind.table().name()));
+        statement.bind(id);
+        for field in kind.fields() {
+            statement.push(", ").bind(param(field, fields.get(field.name)));
+        }
+        statement.push(")");
+        Ok(self.transaction.execute(statement).await?)
+    }
+
+    async fn insert_properties(&mut self, kind: Kind, id: i64, properties: &Properties) -> Result<(), StoreError> {
+        // A statement may have some ten thousand places for values, of which a property takes seven.
+        let all: Vec<_> = properties.iter().collect();
+        for part in all.chunks(1000) {
+            let mut statement = self
+                .transaction
+                .statement("INSERT INTO property (resource_id, kind, name, form, text, key_text, number) VALUES ");
+            for (index, (name, property)) in part.iter().enumerate() {
+                statement.push(if index > 0 { ", (" } else { "(" });
+                statement.bind(id).push(", ").bind(kind.name()).push(", ").bind(name.as_str()).push(", ");
+                statement.bind_all(property_params(property)).push(")");
+            }
+            self.transaction.execute(statement).await?;
+        }
+        Ok(())
+    }
+
+    async fn update(&mut self, before: Record, patch: Patch) -> Result<Record, StoreError> {
+        let mut after = before.clone();
+        after.updated = Timestamp::now().as_millisecond().max(before.updated + 1);
+        check_external_id(patch.external_id.as_deref())?;
+        after.external_id = patch.external_id.or(after.external_id);
+        after.description = patch.description.or(after.description);
+        let changeable = |name: &str| after.kind.field(name).is_some_and(|field| field.given == Given::Always);
+        let given: Fields = patch.fields.into_iter().filter(|(name, _)| changeable(name)).collect();
+        self.check_references(after.kind, &given).await?;
+        after.fields.extend(given);
+        if let Some(properties) = patch.properties {
+            check_properties(&properties)?;
+            after.properties = properties;
+        }
+        self.write_common(&after).await?;
+        if after.fields != before.fields {
+            self.write_fields(&after).await?;
+        }
+        if after.properties != before.properties {
+            let mut statement = self.transaction.statement("DELETE FROM property WHERE resource_id = ");
+            statement.bind(after.id.get());
+            self.transaction.execute(statement).await?;
+            self.insert_properties(after.kind, after.id.get(), &after.properties).await?;
+        }
+        self.ledger.note(self.transaction, self.actor, Action::Updated, &after).await?;
+        Ok(after)
+    }
+
+    async fn write_common(&mut self, after: &Record) -> Result<(), StoreError> {
+        let mut statement = self.transaction.statement("UPDATE resource SET external_id = ");
+        statement.bind(after.external_id.clone()).push(", description = ").bind(after.description.clone());
+        statement.push(", updated = ").bind(after.updated).push(" WHERE id = ").bind(after.id.get());
+        let written = self.transaction.execute(statement).await;
+        written.map_err(|error| conflict(error, after.kind, &after.name, after.external_id.as_deref()))
+    }
+
+    async fn write_fields(&mut self, after: &Record) -> Result<(), StoreError> {
+        let mut statement = self.transaction.statement(&format!("UPDATE {} SET ", after.kind.table().name()));
+        for (index, field) in after.kind.fields().iter().enumerate() {
+            statement.push(if index > 0 { ", " } else { "" }).push(field.column).push(" = ");
+            statement.bind(param(field, after.fields.get(field.name)));
+        }
+        statement.push(" WHERE id = ").bind(after.id.get());
+        Ok(self.transaction.execute(statement).await?)
+    }
+
+    /// Makes an artifact of a version or a run, or changes and links one that is there.
+    async fn offer(&mut self, (kind, owner): (Kind, Id), offered: Offered) -> Result<Done, StoreError> {
+        get(&mut *self.transaction, &[kind], owner).await?;
+        let Offered { id, mut draft, patch } = offered;
+        let known = match id {
+            Some(id) => Some(get(&mut *self.transaction, &Kind::ARTIFACTS, id).await?),
+            None => self.measured_before(owner, &draft).await?,
+        };
+        let done = if let Some(before) = known {
+            if before.kind != draft.kind {
+                return Err(StoreError::Invalid(format!(
+                    "artifact {} is a {}, which does not become a {}",
+                    before.id,
+                    before.kind.title(),
+                    draft.kind.title()
+                )));
+            }
+            (self.update(before, patch).await?, Upserted::Updated)
+        } else {
+            draft.parent = Some(owner);
+            (self.create(draft).await?, Upserted::Created)
+        };
+        self.link(owner, &done.0).await?;
+        if kind == Kind::ExperimentRun && done.0.kind == Kind::Metric {
+            self.remember_metric(owner, &done.0).await?;
+        }
+        Ok(done)
+    }
+
+    /// The metric or parameter of that name that the owner has already.
+    async fn measured_before(&mut self, owner: Id, draft: &Draft) -> Result<Option<Record>, StoreError> {
+        let (Kind::Metric | Kind::Parameter, Some(name)) = (draft.kind, draft.name.clone()) else { return Ok(None) };
+        find(&mut *self.transaction, &[draft.kind], &Whom::Name { name, parent: Some(owner) }).await
+    }
+
+    async fn link(&mut self, owner: Id, artifact: &Record) -> Result<(), StoreError> {
+        let pair = [owner.get(), artifact.id.get()];
+        let mut known = self.transaction.statement("SELECT owner_id FROM artifact_link WHERE owner_id = ");
+        known.bind(pair[0]).push(" AND artifact_id = ").bind(pair[1]);
+        if !self.transaction.fetch(known, &[]).await?.is_empty() {
+            return Ok(());
+        }
+        let mut statement = self.transaction.statement("INSERT INTO artifact_link (owner_id, artifact_id) VALUES (");
+        statement.bind_all(pair).push(")");
+        self.transaction.execute(statement).await?;
+        Ok(())
+    }
+
+    async fn remember_metric(&mut self, run: Id, metric: &Record) -> Result<(), StoreError> {
+        let field =
+            |name: &str| Kind::Metric.field(name).map_or(Param::NoText, |field| param(field, metric.fields.get(name)));
+        let properties = serde_json::to_string(&metric.properties).map_err(|error| broken(&error.to_string()))?;
+        let mut statement = self.transaction.statement(
+            "INSERT INTO metric_history (run_id, metric_id, name, value, step, timestamp, state, properties, created) VALUES (",
+        );
+        statement.bind_all([run.get(), metric.id.get()]).push(", ").bind(metric.name.as_str());
+        for name in ["value", "step", "timestamp", "state"] {
+            statement.push(", ").bind(field(name));
+        }
+        statement.push(", ").bind(properties).push(", ").bind(metric.updated).push(")");
+        Ok(self.transaction.execute(statement).await?)
+    }
+}
+
+/// The name of a new resource.
+fn named(draft: &mut Draft) -> Result<String, StoreError> {
+    match draft.name.take().filter(|name| !name.is_empty()) {
+        Some(name) => Ok(name),
+        None if draft.kind.must_be_named() => {
+            Err(StoreError::Invalid(format!("a {} needs a name", draft.kind.title())))
+        }
+        None => Ok(Uuid::new_v4().to_string()),
+    }
+}
+
+fn check_name(kind: Kind, parent: Option<Id>, name: &str) -> Result<(), StoreError> {
+    // As the existing server stores it, so that every name goes from either server to the other.
+    let before = parent.map_or(0, |id| id.to_string().len() + 1);
+    if before + name.chars().count() > LONGEST_NAME {
+        let longest = LONGEST_NAME - before;
+        return Err(StoreError::Invalid(format!(
+            "the name of this {} has more than {longest} characters",
+            kind.title()
+        )));
+    }
+    Ok(())
+}
+
+fn check_external_id(external_id: Option<&str>) -> Result<(), StoreError> {
+    if external_id.is_some_and(|id| id.chars().count() > LONGEST_NAME) {
+        return Err(StoreError::Invalid(format!("externalId has more than {LONGEST_NAME} characters")));
+    }
+    Ok(())
+}
+
+fn check_properties(properties: &Properties) -> Result<(), StoreError> {
+    match properties.keys().find(|name| name.chars().count() > LONGEST_NAME) {
+        None => Ok(()),
+        Some(name) => {
+            let beginning: String = name.chars().take(30).collect();
+            Err(StoreError::Invalid(format!(
+                "the name of the custom property `{beginning}...` has more than {LONGEST_NAME} characters"
+            )))
+        }
+    }
+}
+
+/// Puts the defaults where nothing was given, and asks for what has to be.
+fn fill(kind: Kind, fields: &mut Fields) -> Result<(), StoreError> {
+    for field in kind.fields() {
+        if fields.contains_key(field.name) {
+            continue;
+        }
+        match field.form {
+            Form::Word(words) if words.default.is_some() => {
+                fields.insert(field.name, Value::Text(words.default.unwrap_or_default().to_owned()));
+            }
+            _ if field.given == Given::Required => {
+                return Err(StoreError::Invalid(format!("a {} needs a {}", kind.title(), field.name)));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// What a refused row means.
+fn conflict(error: sqlx::Error, kind: Kind, name: &str, external_id: Option<&str>) -> StoreError {
+    match error.as_database_error() {
+        Some(refused) if refused.is_unique_violation() => {
+            let told = refused.constraint().map_or_else(|| refused.message().to_owned(), str::to_owned);
+            StoreError::Conflict(match external_id {
+                Some(external_id) if told.contains("external_id") => {
+                    format!("externalId {external_id} is taken by another resource")
+                }
+                _ => format!("there is a {} named {name} already", kind.title()),
+            })
+        }
+        _ => error.into(),
+    }
+}
