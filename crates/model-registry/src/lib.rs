@@ -5,5 +5,6 @@ pub mod database;
 pub mod filter;
 pub mod model;
 pub mod run;
+pub mod seed;
 pub mod settings;
 pub mod store;

@@ -10,6 +10,7 @@ async fn main() -> anyhow::Result<()> {
     match cli.command {
         Command::Proxy(settings) => run::proxy(*settings, Shutdown::new().on_signals()).await,
         Command::Migrate(settings) => run::migrate(*settings).await,
+        Command::Seed(settings) => run::seed(*settings).await,
         Command::Export(settings) => run::export(*settings).await,
         Command::Import(settings) => run::import(*settings).await,
     }

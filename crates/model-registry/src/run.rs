@@ -9,27 +9,48 @@ use anyhow::Context as _;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
+use bearer::Token;
 use http::StatusCode;
+use service::http_client::{self, TlsSettings};
+use service::secret::{SecretSetting, source_of};
 use service::server::Limits;
-use service::{Listen, Metrics, Readiness, Running, ServerBuilder, Shutdown, telemetry};
+use service::{Listen, Metrics, Readiness, Running, Secret, ServerBuilder, Shutdown, telemetry};
 use sqlx::migrate::MigrateError;
+use url::Url;
 
 use crate::api::{self, Failure};
 use crate::database::Database;
-use crate::settings::{ExportSettings, ImportSettings, MigrateSettings, ProxySettings};
+use crate::seed::Seeder;
+use crate::settings::{ExportSettings, ImportSettings, MigrateSettings, ProxySettings, SeedSettings};
 use crate::store::{Store, dump};
 
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 const LONGEST_RETRY: Duration = Duration::from_secs(10);
 
+/// A registry that was started.
+#[derive(Debug)]
+pub struct Registry {
+    /// Where it listens, and what ends with it.
+    pub running: Running,
+    /// Whether its database is there.
+    pub readiness: Readiness,
+}
+
+impl Registry {
+    /// Where it is.
+    pub fn url(&self) -> Result<Url, url::ParseError> {
+        Url::parse(&format!("http://{}", self.running.address))
+    }
+}
+
 /// Serves the registry until `shutdown`.
 pub async fn proxy(settings: ProxySettings, shutdown: Shutdown) -> anyhow::Result<()> {
     telemetry::init(&settings.log);
-    start(settings, shutdown).await?.task.await.context("the registry ended unexpectedly")?
+    start(settings, shutdown).await?.running.task.await.context("the registry ended unexpectedly")?
 }
 
 /// Starts to serve the registry: when this returns, it listens. Until its database is there it answers 503.
-pub async fn start(settings: ProxySettings, shutdown: Shutdown) -> anyhow::Result<Running> {
+pub async fn start(settings: ProxySettings, shutdown: Shutdown) -> anyhow::Result<Registry> {
     let database = Database::at(&settings.database.place()?);
     let store = Store::new(database.clone());
     let readiness = Readiness::not_ready("the database was not reached yet");
@@ -44,12 +65,12 @@ pub async fn start(settings: ProxySettings, shutdown: Shutdown) -> anyhow::Resul
         .bind(Listen { address: settings.listen_address(), setting: "--hostname and --port" })
         .await?;
     let address = server.local_addr();
+    let stopped = shutdown.child();
+    let preparing = tokio::spawn({
+        let (database, stopped, readiness) = (database.clone(), stopped.clone(), readiness.clone());
+        async move { stopped.unless(prepare(&database, &readiness)).await }
+    });
     let task = tokio::spawn(async move {
-        let stopped = shutdown.child();
-        let preparing = tokio::spawn({
-            let (database, stopped) = (database.clone(), stopped.clone());
-            async move { stopped.unless(prepare(&database, &readiness)).await }
-        });
         let served = server.serve(shutdown).await;
         stopped.trigger();
         preparing.await.context("the preparation of the database ended unexpectedly")?;
@@ -57,7 +78,7 @@ pub async fn start(settings: ProxySettings, shutdown: Shutdown) -> anyhow::Resul
         database.close().await;
         served.context("the registry cannot serve")
     });
-    Ok(Running { address, task })
+    Ok(Registry { running: Running { address, task }, readiness })
 }
 
 /// Brings the tables of the database up to date.
@@ -65,6 +86,33 @@ pub async fn migrate(settings: MigrateSettings) -> anyhow::Result<()> {
     telemetry::init(&settings.log);
     prepared(&settings).await?.close().await;
     tracing::info!("the tables are up to date");
+    Ok(())
+}
+
+/// Fills a registry with what a file describes.
+pub async fn seed(settings: SeedSettings) -> anyhow::Result<()> {
+    telemetry::init(&settings.common.log);
+    let from_input = settings.file == Path::new("-");
+    let yaml = if from_input { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(&settings.file) };
+    let yaml = yaml.with_context(|| format!("{} cannot be read", settings.file.display()))?;
+    let tls = TlsSettings { ca_file: settings.ca.clone(), ..TlsSettings::default() };
+    let http = http_client::client(&tls, "the registry").context("--ca / MR_CA")?;
+    let setting = SecretSetting { value: "", file: "--token-file / MR_TOKEN_FILE" };
+    let token = Secret::from_settings(None, settings.token_file.as_deref(), setting)?;
+    let token = Token::from_source(source_of(token));
+    let seeded = if let Some(url) = &settings.url {
+        Seeder::new(http, url, token)?.seed(&yaml).await?
+    } else {
+        let shutdown = Shutdown::new();
+        let own = ProxySettings::here(settings.common.database.clone(), settings.common.log.clone());
+        let registry = start(own, shutdown.clone()).await?;
+        registry.readiness.until_ready().await;
+        let seeded = Seeder::new(http, &registry.url()?, token)?.seed(&yaml).await;
+        shutdown.trigger();
+        registry.running.task.await.context("the registry ended unexpectedly")??;
+        seeded?
+    };
+    tracing::info!(created = seeded.created, updated = seeded.updated, "seeded");
     Ok(())
 }
 

@@ -7,15 +7,19 @@ use std::path::PathBuf;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use secrecy::{ExposeSecret as _, SecretString};
-use service::settings::secret;
+use service::settings::{http_url, secret};
 use service::telemetry::LogSettings;
 use service::tls::ServerTlsSettings;
+use url::Url;
 
 use crate::database::Place;
 
 mod dsn;
 
 pub use dsn::DsnError;
+
+const DATASTORE: &str = "embedmd";
+const BODY_LIMIT: usize = 4 << 20;
 
 /// A model registry: the REST API of Kubeflow's, on an embedded SQLite file or on a database server.
 #[derive(Debug, Parser)]
@@ -33,6 +37,8 @@ pub enum Command {
     Proxy(Box<ProxySettings>),
     /// Bring the tables of the database up to date, and end
     Migrate(Box<MigrateSettings>),
+    /// Fill a registry with what a file describes: what is there already is brought up to date
+    Seed(Box<SeedSettings>),
     /// Write all that the registry holds, as JSON lines
     Export(Box<ExportSettings>),
     /// Read what `export` wrote into an empty database
@@ -51,11 +57,11 @@ pub struct ProxySettings {
     pub port: u16,
 
     /// What keeps the registry: only `embedmd`, which says that this program does; for containers of the existing server
-    #[arg(long, env = "MR_DATASTORE_TYPE", default_value = "embedmd", value_parser = ["embedmd"], hide = true)]
+    #[arg(long, env = "MR_DATASTORE_TYPE", default_value = DATASTORE, value_parser = [DATASTORE], hide = true)]
     pub datastore_type: String,
 
     /// The largest request body to take, in bytes
-    #[arg(long, env = "MR_BODY_LIMIT", default_value_t = 4 << 20)]
+    #[arg(long, env = "MR_BODY_LIMIT", default_value_t = BODY_LIMIT)]
     pub body_limit: usize,
 
     /// Where the registry is kept
@@ -81,6 +87,29 @@ pub struct MigrateSettings {
     /// What is logged and how
     #[command(flatten)]
     pub log: LogSettings,
+}
+
+/// What `seed` can be told.
+#[derive(Debug, Clone, Args)]
+pub struct SeedSettings {
+    /// The file, in YAML; `-` is standard input
+    pub file: PathBuf,
+
+    /// The registry to fill, over its REST API; without it, the database that the other settings name
+    #[arg(long, env = "MR_URL", value_parser = http_url)]
+    pub url: Option<Url>,
+
+    /// A file with the bearer token to send to it
+    #[arg(long, env = "MR_TOKEN_FILE", requires = "url")]
+    pub token_file: Option<PathBuf>,
+
+    /// A PEM file, or a directory of them, with certificates to trust in it, besides the system's
+    #[arg(long, env = "MR_CA", requires = "url")]
+    pub ca: Option<PathBuf>,
+
+    /// Where the registry is kept, and what is logged
+    #[command(flatten)]
+    pub common: MigrateSettings,
 }
 
 /// What `export` can be told.
@@ -160,6 +189,19 @@ pub enum DatabaseType {
 const FILE: &str = "model-registry.sqlite";
 
 impl ProxySettings {
+    /// Those of a registry that only this machine reaches, at any free port, over HTTP.
+    pub fn here(database: DatabaseSettings, log: LogSettings) -> Self {
+        Self {
+            hostname: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 0,
+            datastore_type: DATASTORE.to_owned(),
+            body_limit: BODY_LIMIT,
+            database,
+            tls: ServerTlsSettings::default(),
+            log,
+        }
+    }
+
     /// Where to listen.
     pub const fn listen_address(&self) -> SocketAddr {
         SocketAddr::new(self.hostname, self.port)
