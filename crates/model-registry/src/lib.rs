@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod database;
+pub mod feed;
 pub mod filter;
 pub mod model;
 pub mod run;

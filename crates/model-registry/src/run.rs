@@ -20,6 +20,7 @@ use url::Url;
 
 use crate::api::{self, Failure};
 use crate::database::Database;
+use crate::feed;
 use crate::seed::Seeder;
 use crate::settings::{ExportSettings, ImportSettings, MigrateSettings, ProxySettings, SeedSettings};
 use crate::store::{Store, dump};
@@ -56,7 +57,11 @@ pub async fn start(settings: ProxySettings, shutdown: Shutdown) -> anyhow::Resul
     let readiness = Readiness::not_ready("the database was not reached yet");
     let server = ServerBuilder::new("model-registry")
         .errors(api::errors())
-        .described(api::registry(&store).layer(from_fn_with_state(readiness.clone(), only_when_ready)))
+        .described(
+            api::registry(&store)
+                .merge(feed::router(&store, shutdown.child()))
+                .layer(from_fn_with_state(readiness.clone(), only_when_ready)),
+        )
         .router(api::surroundings(readiness.clone()))
         .readiness(readiness.clone())
         .metrics(Metrics::new("model_registry"))

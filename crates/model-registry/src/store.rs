@@ -16,7 +16,7 @@ mod read;
 mod write;
 mod writer;
 
-pub use changes::Action;
+pub use changes::{Action, Change};
 pub(crate) use columns::INDEXED;
 use write::Command;
 use writer::Writer;

@@ -2,11 +2,12 @@
 
 use jiff::Timestamp;
 use serde_json::json;
+use tokio::sync::watch;
 
 use super::columns::broken;
-use super::{Actor, StoreError};
+use super::{Actor, Store, StoreError};
 use crate::database::{Transaction, Type};
-use crate::model::Record;
+use crate::model::{Id, Kind, Record};
 
 /// What was done to a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +16,63 @@ pub enum Action {
     Created,
     /// It was changed.
     Updated,
+}
+
+/// A change that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Its number: greater than those of all changes that were committed before it.
+    pub seq: i64,
+    /// When it was made, in milliseconds since 1970.
+    pub at: i64,
+    /// Who made it, as far as that is known.
+    pub actor: Option<String>,
+    /// What was done: `created` or `updated`.
+    pub action: String,
+    /// To what.
+    pub kind: Kind,
+    /// To which.
+    pub id: Id,
+    /// What was done in detail, as JSON.
+    pub detail: String,
+}
+
+const TYPES: [Type; 7] =
+    [Type::Integer, Type::Integer, Type::Text, Type::Text, Type::Text, Type::Integer, Type::Text];
+
+impl Store {
+    /// The number of the last change.
+    pub async fn last_change(&self) -> Result<i64, StoreError> {
+        let statement = self.database.statement("SELECT last FROM change_head");
+        let rows = self.database.fetch(statement, &[Type::Integer]).await?;
+        rows.first().and_then(|row| row.integer(0)).ok_or_else(|| broken("no head of changes"))
+    }
+
+    /// The first changes after that number, in their order.
+    pub async fn changes(&self, since: i64, limit: u32) -> Result<Vec<Change>, StoreError> {
+        let mut statement = self.database.statement(
+            "SELECT seq, at, actor, action, kind, resource_id, detail FROM change_log WHERE seq > ",
+        );
+        statement.bind(since).push(" ORDER BY seq LIMIT ").bind(i64::from(limit));
+        let rows = self.database.fetch(statement, &TYPES).await?;
+        let change = |mut row: crate::database::Row| {
+            Some(Change {
+                seq: row.integer(0)?,
+                at: row.integer(1)?,
+                actor: row.take_text(2),
+                action: row.take_text(3)?,
+                kind: row.text(4).and_then(Kind::named)?,
+                id: Id::kept(row.integer(5)?),
+                detail: row.take_text(6)?,
+            })
+        };
+        rows.into_iter().map(|row| change(row).ok_or_else(|| broken("a change that is none"))).collect()
+    }
+
+    /// Tells when this process has made changes; others that write to the same database are not told of.
+    pub fn own_changes(&self) -> watch::Receiver<u64> {
+        self.writer.commits()
+    }
 }
 
 impl Action {

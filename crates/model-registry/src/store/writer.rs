@@ -1,6 +1,8 @@
 //! The one who writes: changes that come at the same time share a transaction, and each is answered once it is durable.
 
-use tokio::sync::{mpsc, oneshot};
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::changes::Ledger;
 use super::write::{Command, Done, Writing};
@@ -21,25 +23,36 @@ struct Order {
 
 /// Hands changes to the one who writes, who stops when all of these are gone and everything is written.
 #[derive(Debug, Clone)]
-pub(super) struct Writer(mpsc::Sender<Order>);
+pub(super) struct Writer {
+    orders: mpsc::Sender<Order>,
+    commits: Arc<watch::Sender<u64>>,
+}
 
 impl Writer {
     pub(super) fn start(database: Database) -> Self {
         let (sender, mut orders) = mpsc::channel(WAITING);
+        let commits = Arc::new(watch::Sender::new(0));
+        let told = Arc::clone(&commits);
         tokio::spawn(async move {
             let mut together = Vec::with_capacity(TOGETHER);
             while orders.recv_many(&mut together, TOGETHER).await > 0 {
                 write(&database, std::mem::take(&mut together)).await;
+                told.send_modify(|commits| *commits += 1);
             }
         });
-        Self(sender)
+        Self { orders: sender, commits }
+    }
+
+    /// Changes whenever something may have been written.
+    pub(super) fn commits(&self) -> watch::Receiver<u64> {
+        self.commits.subscribe()
     }
 
     /// Makes a change; answered when it is durable.
     pub(super) async fn run(&self, command: Command, actor: &Actor) -> Result<Done, StoreError> {
         let (answer, answered) = oneshot::channel();
         let stopped = || StoreError::Unavailable("the registry stops".to_owned());
-        self.0.send(Order { command, actor: actor.clone(), answer }).await.map_err(|_| stopped())?;
+        self.orders.send(Order { command, actor: actor.clone(), answer }).await.map_err(|_| stopped())?;
         answered.await.map_err(|_| stopped())?
     }
 }
