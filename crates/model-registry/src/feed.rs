@@ -10,10 +10,10 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Json;
 use axum::extract::{Query, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 use futures::Stream;
 use futures::stream::unfold;
 use http::header::ACCEPT;
@@ -128,11 +128,7 @@ async fn changes_v1(state: State<Feed>, asked: Query<Asked>, headers: HeaderMap)
     answer(state, asked, headers).await
 }
 
-async fn answer(
-    State(feed): State<Feed>,
-    Query(asked): Query<Asked>,
-    headers: HeaderMap,
-) -> Result<Response, Failure> {
+async fn answer(State(feed): State<Feed>, Query(asked): Query<Asked>, headers: HeaderMap) -> Result<Response, Failure> {
     let listens = headers.get(ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"text/event-stream"));
     let Some(since) = asked.since else {
         let next = feed.store.last_change().await?;
@@ -158,7 +154,8 @@ async fn answer(
 
 impl Feed {
     fn place(&self) -> Result<OwnedSemaphorePermit, Failure> {
-        let full = || Failure::new(StatusCode::SERVICE_UNAVAILABLE, "too many wait for changes already: ask without wait");
+        let full =
+            || Failure::new(StatusCode::SERVICE_UNAVAILABLE, "too many wait for changes already: ask without wait");
         Arc::clone(&self.places).try_acquire_owned().map_err(|_| full())
     }
 

@@ -98,7 +98,8 @@ pub async fn migrate(settings: MigrateSettings) -> anyhow::Result<()> {
 pub async fn seed(settings: SeedSettings) -> anyhow::Result<()> {
     telemetry::init(&settings.common.log);
     let from_input = settings.file == Path::new("-");
-    let yaml = if from_input { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(&settings.file) };
+    let yaml =
+        if from_input { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(&settings.file) };
     let yaml = yaml.with_context(|| format!("{} cannot be read", settings.file.display()))?;
     let tls = TlsSettings { ca_file: settings.ca.clone(), ..TlsSettings::default() };
     let http = http_client::client(&tls, "the registry").context("--ca / MR_CA")?;
@@ -128,8 +129,8 @@ pub async fn export(settings: ExportSettings) -> anyhow::Result<()> {
     let resources = if settings.file == Path::new("-") {
         dump::export(&database, &mut std::io::stdout().lock(), |_| ()).await?
     } else {
-        let file = File::create_new(&settings.file)
-            .with_context(|| format!("{} cannot be made", settings.file.display()))?;
+        let file =
+            File::create_new(&settings.file).with_context(|| format!("{} cannot be made", settings.file.display()))?;
         dump::export(&database, &mut BufWriter::new(file), |_| ()).await?
     };
     database.close().await;
@@ -144,8 +145,7 @@ pub async fn import(settings: ImportSettings) -> anyhow::Result<()> {
     let resources = if settings.file == Path::new("-") {
         dump::import(&database, std::io::stdin().lock(), |_| ()).await?
     } else {
-        let file =
-            File::open(&settings.file).with_context(|| format!("{} cannot be read", settings.file.display()))?;
+        let file = File::open(&settings.file).with_context(|| format!("{} cannot be read", settings.file.display()))?;
         dump::import(&database, BufReader::new(file), |_| ()).await?
     };
     database.close().await;

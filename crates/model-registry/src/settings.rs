@@ -211,7 +211,8 @@ impl ProxySettings {
 impl DatabaseSettings {
     /// Where the database is. The directory of an SQLite file is made if it is missing.
     pub fn place(&self) -> Result<Place, DsnError> {
-        let dsn = || self.embedmd_database_dsn.as_ref().map(|dsn| dsn.expose_secret().trim()).filter(|dsn| !dsn.is_empty());
+        let dsn =
+            || self.embedmd_database_dsn.as_ref().map(|dsn| dsn.expose_secret().trim()).filter(|dsn| !dsn.is_empty());
         match self.embedmd_database_type {
             DatabaseType::Sqlite => {
                 if dsn().is_some() {

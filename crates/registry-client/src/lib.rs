@@ -6,6 +6,7 @@
 //! ones, because a list with an odd record in it is still proof that nothing else is missing.
 
 pub mod catalog;
+mod changes;
 mod endpoint;
 pub mod error;
 pub mod pages;
@@ -15,6 +16,7 @@ pub mod registry;
 
 pub use bearer::TokenSource;
 pub use catalog::{CatalogClient, CatalogModel, CatalogSource};
+pub use changes::Changes;
 pub use error::{Failure, Peer, RegistryError};
 pub use pages::{ListQuery, Listing, OrderBy, Page, Pages, SortOrder};
 pub use properties::{Properties, PropertyValue};

@@ -20,7 +20,7 @@ const API: [&str; 3] = ["api", "model_registry", "v1alpha3"];
 /// Reads a Model Registry.
 #[derive(Debug, Clone)]
 pub struct RegistryClient {
-    endpoint: Endpoint,
+    pub(crate) endpoint: Endpoint,
 }
 
 impl RegistryClient {

@@ -76,7 +76,12 @@ impl MariaDbServer {
         let directory = TempDir::with_prefix("bridge-mariadb-").expect("a temporary directory").keep();
         let janitor = Janitor::of(&directory, PID_FILE);
         let mut install = Command::new(&programs.install);
-        install.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"]);
+        install.args([
+            "--no-defaults",
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+            "--skip-name-resolve",
+        ]);
         install.args(user()).arg(option("datadir", &directory.join("data")));
         let done = install.current_dir(&directory).output().expect("mariadb-install-db can be started");
         assert!(done.status.success(), "mariadb-install-db failed: {}", String::from_utf8_lossy(&done.stderr));

@@ -137,8 +137,12 @@ mod tests {
     #[case("u:p@tcp([::1]:3306)/m", ("u", "::1", 3306, "m"))]
     fn the_form_of_go_is_understood(#[case] dsn: &str, #[case] expected: (&str, &str, u16, &str)) {
         let options = of_go(dsn).unwrap();
-        let found =
-            (options.get_username(), options.get_host(), options.get_port(), options.get_database().unwrap_or_default());
+        let found = (
+            options.get_username(),
+            options.get_host(),
+            options.get_port(),
+            options.get_database().unwrap_or_default(),
+        );
         assert_eq!(found, expected);
     }
 

@@ -37,8 +37,7 @@ pub struct Change {
     pub detail: String,
 }
 
-const TYPES: [Type; 7] =
-    [Type::Integer, Type::Integer, Type::Text, Type::Text, Type::Text, Type::Integer, Type::Text];
+const TYPES: [Type; 7] = [Type::Integer, Type::Integer, Type::Text, Type::Text, Type::Text, Type::Integer, Type::Text];
 
 impl Store {
     /// The number of the last change.
@@ -50,9 +49,9 @@ impl Store {
 
     /// The first changes after that number, in their order.
     pub async fn changes(&self, since: i64, limit: u32) -> Result<Vec<Change>, StoreError> {
-        let mut statement = self.database.statement(
-            "SELECT seq, at, actor, action, kind, resource_id, detail FROM change_log WHERE seq > ",
-        );
+        let mut statement = self
+            .database
+            .statement("SELECT seq, at, actor, action, kind, resource_id, detail FROM change_log WHERE seq > ");
         statement.bind(since).push(" ORDER BY seq LIMIT ").bind(i64::from(limit));
         let rows = self.database.fetch(statement, &TYPES).await?;
         let change = |mut row: crate::database::Row| {

@@ -203,7 +203,11 @@ impl Shape {
 
 /// Writes all that a registry holds at one moment; answers how many resources there were. `told` is called with how many
 /// rows were written so far.
-pub async fn export(database: &Database, into: &mut impl Write, mut told: impl FnMut(usize)) -> Result<usize, DumpError> {
+pub async fn export(
+    database: &Database,
+    into: &mut impl Write,
+    mut told: impl FnMut(usize),
+) -> Result<usize, DumpError> {
     let mut transaction = database.snapshot().await.map_err(StoreError::from)?;
     let head = Head { format: FORMAT.to_owned(), version: VERSION };
     write_line(into, &head)?;

@@ -7,6 +7,7 @@ pub mod cards;
 pub mod cluster;
 pub mod increment;
 pub mod manifests;
+mod news;
 pub mod reader;
 pub mod registry;
 pub mod served_apis;

@@ -6,12 +6,13 @@ use rand::Rng as _;
 use registry_client::RegistryError;
 use service::Shutdown;
 use service::telemetry::{TARGET, failed};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::increment::{Increment, Memory};
 use super::reader::RegistryReader;
-use super::{Board, Read};
+use super::{Board, Read, news};
 use crate::inventory::{RegistryContents, SourceId};
 use crate::metrics::SourceMetrics;
 
@@ -57,13 +58,31 @@ struct Schedule {
 impl Poller {
     /// Reads until `shutdown`.
     pub async fn run(self, shutdown: Shutdown) {
+        let news = Notify::new();
+        tokio::select! {
+            () = self.poll(&news, &shutdown) => (),
+            () = news::follow(&self.reader.client, &news) => (),
+            () = shutdown.cancelled() => (),
+        }
+    }
+
+    async fn poll(&self, news: &Notify, shutdown: &Shutdown) {
         let mut memory = Memory::default();
         let now = Instant::now();
         let mut schedule = Schedule { poll: now, resync: now, failures: 0 };
         loop {
             let Some(pause) = shutdown.unless(self.turn(&mut memory, &mut schedule)).await else { return };
-            if shutdown.unless(tokio::time::sleep(pause)).await.is_none() {
-                return;
+            let hurried = async {
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => false,
+                    // A registry that fails is left alone for as long as it takes, whatever it tells.
+                    () = news.notified(), if schedule.failures == 0 => true,
+                }
+            };
+            match shutdown.unless(hurried).await {
+                None => return,
+                Some(true) => schedule.poll = Instant::now(),
+                Some(false) => {}
             }
         }
     }
