@@ -1,6 +1,7 @@
 //! A Model Registry: the REST API of Kubeflow's, on an embedded SQLite file or a database server.
 
 pub mod api;
+pub mod catalog;
 pub mod database;
 pub mod feed;
 pub mod filter;

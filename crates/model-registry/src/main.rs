@@ -9,6 +9,7 @@ async fn main() -> anyhow::Result<()> {
     let cli: Cli = settings::parse();
     match cli.command {
         Command::Proxy(settings) => run::proxy(*settings, Shutdown::new().on_signals()).await,
+        Command::Catalog(settings) => run::catalog(*settings, Shutdown::new().on_signals()).await,
         Command::Migrate(settings) => run::migrate(*settings).await,
         Command::Seed(settings) => run::seed(*settings).await,
         Command::Export(settings) => run::export(*settings).await,

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,10 +20,11 @@ use sqlx::migrate::MigrateError;
 use url::Url;
 
 use crate::api::{self, Failure};
+use crate::catalog::{self, Catalog};
 use crate::database::Database;
 use crate::feed;
 use crate::seed::Seeder;
-use crate::settings::{ExportSettings, ImportSettings, MigrateSettings, ProxySettings, SeedSettings};
+use crate::settings::{CatalogSettings, ExportSettings, ImportSettings, MigrateSettings, ProxySettings, SeedSettings};
 use crate::store::{Store, dump};
 
 const FIRST_RETRY: Duration = Duration::from_millis(200);
@@ -55,7 +57,13 @@ pub async fn start(settings: ProxySettings, shutdown: Shutdown) -> anyhow::Resul
     let database = Database::at(&settings.database.place()?);
     let store = Store::new(database.clone());
     let readiness = Readiness::not_ready("the database was not reached yet");
-    let server = ServerBuilder::new("model-registry")
+    let catalog = settings.catalogs_path.as_deref().map(Catalog::open).transpose().context("--catalogs-path")?;
+    let mut server = ServerBuilder::new("model-registry");
+    if let Some(catalog) = catalog {
+        server = server.described(catalog::router(catalog.clone()));
+        tokio::spawn(catalog.follow(shutdown.child()));
+    }
+    let server = server
         .errors(api::errors())
         .described(
             api::registry(&store)
@@ -84,6 +92,28 @@ pub async fn start(settings: ProxySettings, shutdown: Shutdown) -> anyhow::Resul
         served.context("the registry cannot serve")
     });
     Ok(Registry { running: Running { address, task }, readiness })
+}
+
+/// Serves the catalog alone until `shutdown`.
+pub async fn catalog(settings: CatalogSettings, shutdown: Shutdown) -> anyhow::Result<()> {
+    telemetry::init(&settings.log);
+    let catalog = Catalog::open(&settings.catalogs_path).context("--catalogs-path / MR_CATALOGS_PATH")?;
+    let readiness = Readiness::ready();
+    let server = ServerBuilder::new("model-catalog")
+        .errors(api::errors())
+        .described(catalog::router(catalog.clone()))
+        .router(api::surroundings(readiness.clone()))
+        .readiness(readiness)
+        .metrics(Metrics::new("model_catalog"))
+        .tls(settings.tls.load()?)
+        .bind(Listen {
+            address: SocketAddr::new(settings.hostname, settings.port),
+            setting: "--hostname and --port",
+        })
+        .await?;
+    let following = tokio::spawn(catalog.follow(shutdown.child()));
+    server.serve(shutdown).await.context("the catalog cannot serve")?;
+    following.await.context("the catalog's files are no longer followed")
 }
 
 /// Brings the tables of the database up to date.

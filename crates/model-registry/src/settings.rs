@@ -35,6 +35,8 @@ pub struct Cli {
 pub enum Command {
     /// Serve the registry
     Proxy(Box<ProxySettings>),
+    /// Serve the model catalog alone, from files
+    Catalog(Box<CatalogSettings>),
     /// Bring the tables of the database up to date, and end
     Migrate(Box<MigrateSettings>),
     /// Fill a registry with what a file describes: what is there already is brought up to date
@@ -64,9 +66,37 @@ pub struct ProxySettings {
     #[arg(long, env = "MR_BODY_LIMIT", default_value_t = BODY_LIMIT)]
     pub body_limit: usize,
 
+    /// A file of catalog sources: the model catalog is served beside the registry
+    #[arg(long, env = "MR_CATALOGS_PATH")]
+    pub catalogs_path: Option<PathBuf>,
+
     /// Where the registry is kept
     #[command(flatten)]
     pub database: DatabaseSettings,
+
+    /// HTTPS
+    #[command(flatten)]
+    pub tls: ServerTlsSettings,
+
+    /// What is logged and how
+    #[command(flatten)]
+    pub log: LogSettings,
+}
+
+/// What the catalog that is served alone can be told.
+#[derive(Debug, Clone, Args)]
+pub struct CatalogSettings {
+    /// The address to listen on: 0.0.0.0 for all of the machine's
+    #[arg(long, env = "MR_HOSTNAME", default_value = "localhost", value_parser = hostname)]
+    pub hostname: IpAddr,
+
+    /// The port to listen on
+    #[arg(long, env = "MR_PORT", default_value_t = 8080)]
+    pub port: u16,
+
+    /// The file of sources
+    #[arg(long, env = "MR_CATALOGS_PATH", default_value = "sources.yaml")]
+    pub catalogs_path: PathBuf,
 
     /// HTTPS
     #[command(flatten)]
@@ -196,6 +226,7 @@ impl ProxySettings {
             port: 0,
             datastore_type: DATASTORE.to_owned(),
             body_limit: BODY_LIMIT,
+            catalogs_path: None,
             database,
             tls: ServerTlsSettings::default(),
             log,

@@ -27,12 +27,12 @@ impl Failure {
     }
 
     /// The request is wrong.
-    pub(super) fn bad_request(message: impl std::fmt::Display) -> Self {
+    pub(crate) fn bad_request(message: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::BAD_REQUEST, format!("{message}: bad request"))
     }
 
     /// There is no such thing.
-    pub(super) fn not_found(message: impl std::fmt::Display) -> Self {
+    pub(crate) fn not_found(message: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::NOT_FOUND, format!("{message}: not found"))
     }
 
