@@ -1,17 +1,22 @@
 //! `demo`: the whole bridge on sample data, for a first look.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use bearer::Token;
 use bridge_api::clients::{LocationClient, StorageClient};
 use bridge_api::key::EntryKey;
 use bridge_api::messages::Origin;
 use clap::Args;
 use model_catalog::render::Format;
+use model_registry::seed::Seeder;
+use model_registry::settings::{DatabaseSettings, ProxySettings};
 use normalizer::observe::manifests;
-use sample_registry::SampleRegistry;
+use registry_client::{ListQuery, ModelVersion, RegistryClient, State};
+use serde_json::{Value, json};
 use service::auth::AccessSettings;
 use service::http_client::{TlsSettings, client};
 use service::tls::ServerTlsSettings;
@@ -70,7 +75,7 @@ async fn show(args: DemoArgs) -> anyhow::Result<()> {
     let manifest = scratch.path().join("inferenceservices.yaml");
     std::fs::write(&manifest, SERVICES)?;
 
-    let (registry_url, expected) = start_registry(&shutdown).await?;
+    let (registry_url, expected) = start_registry(scratch.path(), &shutdown).await?;
     println!("sample registry  {registry_url}");
     let location = reserve(args.port, "--port").await?;
     let storage = reserve(0, "storage").await?;
@@ -143,24 +148,54 @@ async fn show(args: DemoArgs) -> anyhow::Result<()> {
     services.wait(&shutdown).await
 }
 
-/// Serves the sample; returns where, and what should be made of it.
-async fn start_registry(shutdown: &Shutdown) -> anyhow::Result<(Url, BTreeSet<Names>)> {
-    let registry = SampleRegistry::default();
-    registry.load_yaml(REGISTRY).context("the sample registry")?;
-    let mut expected: BTreeSet<Names> = registry.live_versions().into_iter().collect();
+/// Serves the sample from a registry of our own; returns where, and what should be made of it.
+async fn start_registry(scratch: &Path, shutdown: &Shutdown) -> anyhow::Result<(Url, BTreeSet<Names>)> {
+    let mut settings = ProxySettings::here(DatabaseSettings::sqlite_in(scratch), telemetry::LogSettings::default());
+    settings.catalogs_path = Some(write_catalog(scratch)?);
+    let registry = model_registry::run::start(settings, shutdown.clone()).await.context("the sample registry")?;
+    registry.readiness.until_ready().await;
+    let url = registry.url()?;
+    let http = client(&TlsSettings::default(), "the sample registry")?;
+    Seeder::new(http.clone(), &url, Token::default())?.seed(REGISTRY).await.context("the sample registry")?;
+
+    let mut expected = live_versions(&RegistryClient::new(url.clone(), http, None)).await?;
     let services = manifests::read_text("inferenceservices.yaml", SERVICES)?;
-    let registered = |labels: &std::collections::BTreeMap<String, String>| {
+    let registered = |labels: &BTreeMap<String, String>| {
         labels.keys().any(|label| label.ends_with("/registered-model-id"))
     };
     let unregistered =
         services.services.iter().map(|served| &served.service).filter(|service| !registered(&service.labels));
     expected.extend(unregistered.map(|service| (service.namespace.clone(), service.name.clone())));
-
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let url = Url::parse(&format!("http://{}", listener.local_addr()?))?;
-    let stop = shutdown.clone();
-    tokio::spawn(async move { registry.serve(listener, async move { stop.cancelled().await }).await });
     Ok((url, expected))
+}
+
+/// The catalog of the sample, as the files that a catalog is made of; answers which one names the others.
+fn write_catalog(scratch: &Path) -> anyhow::Result<PathBuf> {
+    let sample: Value = serde_yaml::from_str(REGISTRY)?;
+    let mut sources = Vec::new();
+    for source in sample["catalog"]["sources"].as_array().into_iter().flatten() {
+        let file = format!("{}.yaml", source["id"].as_str().unwrap_or_default());
+        std::fs::write(scratch.join(&file), json!({ "models": source["models"] }).to_string())?;
+        sources.push(json!({
+            "id": source["id"], "name": source["name"], "labels": source["labels"], "type": "yaml",
+            "properties": { "yamlCatalogPath": file },
+        }));
+    }
+    let path = scratch.join("sources.yaml");
+    std::fs::write(&path, json!({ "catalogs": sources }).to_string())?;
+    Ok(path)
+}
+
+async fn live_versions(registry: &RegistryClient) -> anyhow::Result<BTreeSet<Names>> {
+    let models = registry.registered_models(ListQuery::default()).collect_all().await?.records;
+    let live: BTreeMap<String, String> = models
+        .into_iter()
+        .filter(|model| model.state == State::Live)
+        .map(|model| (model.id.clone(), model.name.clone()))
+        .collect();
+    let versions = registry.model_versions(ListQuery::default()).collect_all().await?.records;
+    let of_live = |version: ModelVersion| Some((live.get(&version.registered_model_id)?.clone(), version.name));
+    Ok(versions.into_iter().filter(|version| version.state == State::Live).filter_map(of_live).collect())
 }
 
 /// An address that is free now. The services learn of each other before they listen, so their ports must be known.

@@ -2,7 +2,7 @@
 //! sets them.
 
 use std::net::{AddrParseError, IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -240,6 +240,19 @@ impl ProxySettings {
 }
 
 impl DatabaseSettings {
+    /// An SQLite file in that directory.
+    pub fn sqlite_in(directory: &Path) -> Self {
+        Self {
+            embedmd_database_type: DatabaseType::Sqlite,
+            embedmd_database_dsn: None,
+            data_dir: directory.to_owned(),
+            embedmd_database_ssl_root_cert: None,
+            embedmd_database_ssl_cert: None,
+            embedmd_database_ssl_key: None,
+            embedmd_database_ssl_verify_server_cert: true,
+        }
+    }
+
     /// Where the database is. The directory of an SQLite file is made if it is missing.
     pub fn place(&self) -> Result<Place, DsnError> {
         let dsn =
