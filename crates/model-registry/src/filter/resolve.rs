@@ -18,25 +18,34 @@ enum Mismatch {
     Type(Fault),
 }
 
-/// Refuses comparisons that can't hold for any of the subjects.
+/// Refuses comparisons that can't hold for any of the subjects, and lists with values that can't be what is looked for.
 pub(super) fn check(expression: &Expression, subjects: &[Subject]) -> Result<(), Fault> {
-    for comparison in expression.comparisons() {
-        let mut refused = None;
-        for subject in subjects {
-            match (compare(comparison, *subject, subjects), &refused) {
-                (Ok(_), _) => {
-                    refused = None;
-                    break;
-                }
-                (Err(mismatch @ Mismatch::Type(_)), _) | (Err(mismatch), None) => refused = Some(mismatch),
-                (Err(_), Some(_)) => {}
-            }
+    expression.comparisons().into_iter().flat_map(value_by_value).try_for_each(|part| check_one(&part, subjects))
+}
+
+fn value_by_value(comparison: &Comparison) -> Vec<Comparison> {
+    match &comparison.test {
+        Test::OneOf(literals) => {
+            let alone = |literal: &Literal| Test::OneOf(vec![literal.clone()]);
+            literals.iter().map(|literal| Comparison { test: alone(literal), ..comparison.clone() }).collect()
         }
-        if let Some(Mismatch::Absent(fault) | Mismatch::Type(fault)) = refused {
-            return Err(fault);
+        _ => vec![comparison.clone()],
+    }
+}
+
+fn check_one(comparison: &Comparison, subjects: &[Subject]) -> Result<(), Fault> {
+    let mut refused = None;
+    for subject in subjects {
+        match (compare(comparison, *subject, subjects), &refused) {
+            (Ok(_), _) => return Ok(()),
+            (Err(mismatch @ Mismatch::Type(_)), _) | (Err(mismatch), None) => refused = Some(mismatch),
+            (Err(_), Some(_)) => {}
         }
     }
-    Ok(())
+    match refused {
+        Some(Mismatch::Absent(fault) | Mismatch::Type(fault)) => Err(fault),
+        None => Ok(()),
+    }
 }
 
 /// What is asked of one of the subjects.
@@ -129,10 +138,15 @@ fn written(comparison: &Comparison) -> Result<Compared<Number>, Mismatch> {
     };
     match &comparison.test {
         Test::Compare(operator, literal) => number(literal).map(|number| Compared::To(*operator, number)),
-        Test::OneOf(literals) => literals.iter().map(number).collect::<Option<_>>().map(Compared::OneOf),
+        Test::OneOf(literals) => some(literals.iter().filter_map(number)).map(Compared::OneOf),
         Test::Like(..) => None,
     }
     .ok_or_else(|| at_value(comparison, "numbers"))
+}
+
+/// The values of a list that can be what is looked for, if there are any.
+fn some<T>(values: impl Iterator<Item = T>) -> Option<Vec<T>> {
+    Some(values.collect()).filter(|values: &Vec<T>| !values.is_empty())
 }
 
 fn numbers(comparison: &Comparison) -> Result<Compared<f64>, Mismatch> {
@@ -214,7 +228,7 @@ fn bools(comparison: &Comparison) -> Result<Compared<f64>, Mismatch> {
     };
     match &comparison.test {
         Test::Compare(operator, literal) => bool(literal).map(|bool| Compared::To(*operator, bool)),
-        Test::OneOf(literals) => literals.iter().map(bool).collect::<Option<_>>().map(Compared::OneOf),
+        Test::OneOf(literals) => some(literals.iter().filter_map(bool)).map(Compared::OneOf),
         Test::Like(..) => None,
     }
     .ok_or_else(|| at_value(comparison, "true or false"))

@@ -1,148 +1,186 @@
-//! A registry in memory, with rows as the store writes them.
+//! A registry with rows as the store writes them, in each of the databases.
 
-use sqlx::query::Query;
-use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _, Sqlite, SqliteConnection};
+use std::str::FromStr as _;
 
-use crate::database::{Dialect, Param, Statement};
+use sqlx::mysql::MySqlConnectOptions;
+use sqlx::postgres::PgConnectOptions;
+use tempfile::TempDir;
+use testkit::mariadb::MariaDbServer;
+use testkit::postgres::PostgresServer;
+
+use crate::database::{Database, Dialect, Param, Place, Statement, Type};
 use crate::filter::Filter;
-use crate::model::{Form, Kind, Property, Record, Value};
+use crate::model::{Form, Id, Kind, Property, Record, Value};
 
-pub(super) struct Registry(SqliteConnection);
+pub(super) struct Registry {
+    database: Database,
+    /// Of the file, if it is one.
+    _directory: TempDir,
+}
 
 impl Registry {
-    pub(super) async fn with(records: &[Record]) -> Self {
-        let options = SqliteConnectOptions::new().in_memory(true).foreign_keys(false);
-        let mut connection = options.connect().await.unwrap();
-        sqlx::migrate!("migrations/sqlite").run(&mut connection).await.unwrap();
+    /// An empty one. `None` where there is no such server.
+    pub(super) async fn on(dialect: Dialect) -> Option<Self> {
+        let directory = TempDir::new().unwrap();
+        let place = match dialect {
+            Dialect::Sqlite => Place::Sqlite(directory.path().join("registry.db")),
+            Dialect::Postgres => {
+                let url = PostgresServer::shared()?.database().url();
+                Place::Postgres(Box::new(PgConnectOptions::from_str(&url).unwrap()))
+            }
+            Dialect::MySql => {
+                let url = MariaDbServer::shared()?.database();
+                Place::MySql(Box::new(MySqlConnectOptions::from_str(&url).unwrap()))
+            }
+        };
+        let database = Database::at(&place);
+        database.migrate().await.unwrap();
+        let registry = Self { database, _directory: directory };
         // Names and external ids at random may come twice.
         for index in ["resource_by_name", "resource_by_external_id"] {
-            sqlx::query(AssertSqlSafe(format!("DROP INDEX {index}"))).execute(&mut connection).await.unwrap();
+            let table = if dialect == Dialect::MySql { " ON resource" } else { "" };
+            registry.execute([registry.statement(&format!("DROP INDEX {index}{table}"))]).await;
         }
-        let mut transaction = connection.begin().await.unwrap();
-        for record in records {
-            for statement in [resource(record), fields(record)].into_iter().chain(properties(record)) {
-                bound(&statement, statement.sql().to_owned()).execute(&mut *transaction).await.unwrap();
-            }
+        Some(registry)
+    }
+
+    pub(super) async fn in_sqlite() -> Self {
+        Self::on(Dialect::Sqlite).await.unwrap()
+    }
+
+    pub(super) fn statement(&self, sql: &str) -> Statement {
+        self.database.statement(sql)
+    }
+
+    pub(super) async fn execute(&self, statements: impl IntoIterator<Item = Statement>) {
+        let mut transaction = self.database.begin().await.unwrap();
+        for statement in statements {
+            transaction.execute(statement).await.unwrap();
         }
         transaction.commit().await.unwrap();
-        Self(connection)
+    }
+
+    /// Holds these resources, and no others. Those that others belong to come first.
+    pub(super) async fn hold(&self, records: &[Record]) {
+        let tables = Kind::ALL.map(|kind| kind.table().name());
+        let mut statements: Vec<_> =
+            tables.iter().chain(&["property"]).map(|table| self.statement(&format!("DELETE FROM {table}"))).collect();
+        let children_first = if self.database.dialect() == Dialect::MySql { " ORDER BY id DESC" } else { "" };
+        statements.push(self.statement(&format!("DELETE FROM resource WHERE id > 0{children_first}")));
+        for record in records {
+            statements.extend([self.resource(record), self.fields(record)]);
+            statements.extend(self.properties(record));
+        }
+        self.execute(statements).await;
     }
 
     /// The ids of the resources for which a filter holds.
-    pub(super) async fn ids(&mut self, filter: &Filter, kinds: &[Kind]) -> Vec<i64> {
+    pub(super) async fn ids(&self, filter: &Filter, kinds: &[Kind]) -> Vec<i64> {
         let mut ids = Vec::new();
         for kind in kinds {
-            let statement = list(filter, *kind);
-            let rows = bound(&statement, statement.sql().to_owned()).fetch_all(&mut self.0).await.unwrap();
-            ids.extend(rows.iter().map(|row| row.get::<i64, _>(0)));
+            ids.extend(self.numbers(self.list(filter, *kind)).await);
         }
         ids.sort_unstable();
         ids
     }
 
     /// How SQLite looks for the first hundred.
-    pub(super) async fn plan(&mut self, filter: &Filter, kind: Kind) -> Vec<String> {
-        let mut statement = list(filter, kind);
+    pub(super) async fn plan(&self, filter: &Filter, kind: Kind) -> Vec<String> {
+        let mut statement = self.statement("EXPLAIN QUERY PLAN ");
+        Self::push_list(&mut statement, filter, kind);
         statement.push(" ORDER BY r.id LIMIT 100");
-        let explained = format!("EXPLAIN QUERY PLAN {}", statement.sql());
-        let rows = bound(&statement, explained).fetch_all(&mut self.0).await.unwrap();
-        rows.iter().map(|row| row.get::<String, _>("detail")).collect()
+        let types = [Type::Integer, Type::Integer, Type::Integer, Type::Text];
+        let steps = self.database.fetch(statement, &types).await.unwrap();
+        steps.into_iter().map(|mut step| step.take_text(3).unwrap()).collect()
     }
 
-    /// Answers with the first column, which holds numbers.
-    pub(super) async fn numbers(&mut self, statement: &Statement) -> Vec<i64> {
-        let rows = bound(statement, statement.sql().to_owned()).fetch_all(&mut self.0).await.unwrap();
-        rows.iter().map(|row| row.get(0)).collect()
+    /// Answers with a column of numbers.
+    pub(super) async fn numbers(&self, statement: Statement) -> Vec<i64> {
+        let sql = statement.sql().to_owned();
+        let rows = self.database.fetch(statement, &[Type::Integer]).await;
+        let rows = rows.unwrap_or_else(|error| panic!("{error}: {sql}"));
+        rows.iter().map(|row| row.integer(0).unwrap()).collect()
     }
 
-    pub(super) async fn execute(&mut self, sql: &'static str) {
-        sqlx::query(sql).execute(&mut self.0).await.unwrap();
+    fn list(&self, filter: &Filter, kind: Kind) -> Statement {
+        let mut statement = self.statement("");
+        Self::push_list(&mut statement, filter, kind);
+        statement
     }
-}
 
-fn list(filter: &Filter, kind: Kind) -> Statement {
-    let mut statement = Statement::new(Dialect::Sqlite, "SELECT r.id FROM resource r JOIN ");
-    statement.push(kind.table().name()).push(" f ON f.id = r.id WHERE r.kind = ").bind(kind.name()).push(" AND ");
-    filter.push_condition(&mut statement, kind);
-    statement
-}
-
-fn bound(statement: &Statement, sql: String) -> Query<'static, Sqlite, SqliteArguments> {
-    statement.params().iter().cloned().fold(sqlx::query(AssertSqlSafe(sql)), |query, param| match param {
-        Param::Text(text) => query.bind(text),
-        Param::Integer(number) => query.bind(number),
-        Param::Number(number) => query.bind(number),
-        Param::NoText | Param::NoInteger | Param::NoNumber => query.bind(None::<String>),
-    })
-}
-
-fn resource(record: &Record) -> Statement {
-    let columns = "id, kind, scope, parent_id, name, external_id, description, created, updated";
-    insert(
-        "resource",
-        columns,
-        vec![
-            record.id.get().into(),
-            record.kind.name().into(),
-            record.kind.table().scope().into(),
-            record.parent.map_or(0, crate::model::Id::get).into(),
-            record.name.as_str().into(),
-            record.external_id.clone().into(),
-            record.description.clone().into(),
-            record.created.into(),
-            record.updated.into(),
-        ],
-    )
-}
-
-fn fields(record: &Record) -> Statement {
-    let (mut columns, mut params) = (vec!["id"], vec![Param::Integer(record.id.get())]);
-    for field in record.kind.fields() {
-        let default = match field.form {
-            Form::Word(words) => words.default.map(|word| Value::Text(word.to_owned())),
-            _ => None,
-        };
-        let Some(value) = record.fields.get(field.name).cloned().or(default) else { continue };
-        columns.push(field.column);
-        params.push(match value {
-            Value::Text(text) => text.into(),
-            Value::Texts(texts) => serde_json::to_string(&texts).unwrap().into(),
-            Value::Integer(number) => number.into(),
-            Value::Number(number) => number.into(),
-        });
+    fn push_list(statement: &mut Statement, filter: &Filter, kind: Kind) {
+        statement.push("SELECT r.id FROM resource r JOIN ").push(kind.table().name());
+        statement.push(" f ON f.id = r.id WHERE r.kind = ").bind(kind.name()).push(" AND ");
+        filter.push_condition(statement, kind);
     }
-    insert(record.kind.table().name(), &columns.join(", "), params)
-}
 
-fn properties(record: &Record) -> impl Iterator<Item = Statement> {
-    record.properties.iter().map(|(name, property)| {
-        let (form, text, number) = match property {
-            Property::Int(int) => ("int", None, Some(f64::from(*int))),
-            Property::Double(double) => ("double", None, Some(*double)),
-            Property::Bool(bool) => ("bool", None, Some(f64::from(u8::from(*bool)))),
-            Property::String(string) => ("string", Some(string.clone()), None),
-            Property::Struct(encoded) => ("struct", Some(encoded.clone()), None),
-        };
-        let key_text = text.as_ref().map(|text| text.chars().take(191).collect::<String>());
-        insert(
-            "property",
-            "resource_id, kind, name, form, text, key_text, number",
+    fn resource(&self, record: &Record) -> Statement {
+        let columns = "id, kind, scope, parent_id, name, external_id, description, created, updated";
+        self.insert(
+            "resource",
+            columns,
             vec![
                 record.id.get().into(),
                 record.kind.name().into(),
-                name.as_str().into(),
-                form.into(),
-                text.into(),
-                key_text.into(),
-                number.into(),
+                record.kind.table().scope().into(),
+                record.parent.map_or(0, Id::get).into(),
+                record.name.as_str().into(),
+                record.external_id.clone().into(),
+                record.description.clone().into(),
+                record.created.into(),
+                record.updated.into(),
             ],
         )
-    })
-}
+    }
 
-fn insert(table: &str, columns: &str, params: Vec<Param>) -> Statement {
-    let mut statement = Statement::new(Dialect::Sqlite, "INSERT INTO ");
-    statement.push(table).push(" (").push(columns).push(") VALUES (").bind_all(params).push(")");
-    statement
+    fn fields(&self, record: &Record) -> Statement {
+        let (mut columns, mut params) = (vec!["id"], vec![Param::Integer(record.id.get())]);
+        for field in record.kind.fields() {
+            let default = match field.form {
+                Form::Word(words) => words.default.map(|word| Value::Text(word.to_owned())),
+                _ => None,
+            };
+            let Some(value) = record.fields.get(field.name).cloned().or(default) else { continue };
+            columns.push(field.column);
+            params.push(match value {
+                Value::Text(text) => text.into(),
+                Value::Texts(texts) => serde_json::to_string(&texts).unwrap().into(),
+                Value::Integer(number) => number.into(),
+                Value::Number(number) => number.into(),
+            });
+        }
+        self.insert(record.kind.table().name(), &columns.join(", "), params)
+    }
+
+    fn properties(&self, record: &Record) -> impl Iterator<Item = Statement> {
+        record.properties.iter().map(move |(name, property)| {
+            let (form, text, number) = match property {
+                Property::Int(int) => ("int", None, Some(f64::from(*int))),
+                Property::Double(double) => ("double", None, Some(*double)),
+                Property::Bool(bool) => ("bool", None, Some(f64::from(u8::from(*bool)))),
+                Property::String(string) => ("string", Some(string.clone()), None),
+                Property::Struct(encoded) => ("struct", Some(encoded.clone()), None),
+            };
+            let key_text = text.as_ref().map(|text| text.chars().take(191).collect::<String>());
+            self.insert(
+                "property",
+                "resource_id, kind, name, form, text, key_text, number",
+                vec![
+                    record.id.get().into(),
+                    record.kind.name().into(),
+                    name.as_str().into(),
+                    form.into(),
+                    text.into(),
+                    key_text.into(),
+                    number.into(),
+                ],
+            )
+        })
+    }
+
+    fn insert(&self, table: &str, columns: &str, params: Vec<Param>) -> Statement {
+        let mut statement = self.statement("INSERT INTO ");
+        statement.push(table).push(" (").push(columns).push(") VALUES (").bind_all(params).push(")");
+        statement
+    }
 }

@@ -1,23 +1,31 @@
-//! What queries find in SQLite: what the table of cases says, and what they mean on resources at random.
+//! What queries find in each of the databases: what the table of cases says, and what they mean on resources at random.
 
 use proptest::prelude::*;
 use proptest::sample::select;
+use proptest::test_runner::TestRunner;
+use rstest::rstest;
 
 use super::cases::{filled, table};
 use super::naive::World;
 use super::print::print;
 use super::registry::Registry;
+use crate::database::Dialect;
 use crate::filter::Filter;
 use crate::filter::parse::parse;
 use crate::filter::pattern::Case;
 use crate::filter::syntax::{Comparison, Expression, Literal, Number, Operator, Property as Named, Suffix, Test};
 use crate::model::{Field, Fields, Form, Id, Kind, Parent, Properties, Property, Record, Value};
 
+#[rstest]
+#[case(Dialect::Sqlite)]
+#[case(Dialect::Postgres)]
+#[case(Dialect::MySql)]
 #[tokio::test]
-async fn queries_find_what_the_table_says() {
+async fn queries_find_what_the_table_says(#[case] dialect: Dialect) {
+    let Some(registry) = Registry::on(dialect).await else { return };
     let table = table();
     let records = table.records();
-    let mut registry = Registry::with(&records).await;
+    registry.hold(&records).await;
     for cases in &table.cases {
         for (query, names) in &cases.finds {
             let query = filled(query, &records);
@@ -230,18 +238,19 @@ const LISTS: [&[Kind]; 8] = [
     &[Kind::ExperimentRun],
 ];
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    #[test]
-    fn queries_find_what_they_mean(
-        (kinds, records, expressions) in select(&LISTS[..]).prop_flat_map(|kinds| {
-            (Just(kinds), records(kinds), prop::collection::vec(expression(kinds), 1..30))
-        }),
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+#[rstest]
+#[case(Dialect::Sqlite, 40)]
+#[case(Dialect::Postgres, 15)]
+#[case(Dialect::MySql, 15)]
+fn queries_find_what_they_mean(#[case] dialect: Dialect, #[case] cases: u32) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let Some(registry) = runtime.block_on(Registry::on(dialect)) else { return };
+    let lists = select(&LISTS[..])
+        .prop_flat_map(|kinds| (Just(kinds), records(kinds), prop::collection::vec(expression(kinds), 1..30)));
+    let mut runner = TestRunner::new(ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() });
+    let outcome = runner.run(&lists, |(kinds, records, expressions)| {
         runtime.block_on(async {
-            let mut registry = Registry::with(&records).await;
+            registry.hold(&records).await;
             let world = World { records: &records, listed: kinds };
             for expression in &expressions {
                 let query = print(expression);
@@ -251,6 +260,7 @@ proptest! {
                 prop_assert_eq!(registry.ids(&filter, kinds).await, expected, "{}", query);
             }
             Ok(())
-        })?;
-    }
+        })
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
 }

@@ -2,6 +2,7 @@
 
 use rstest::rstest;
 
+use super::cases;
 use super::registry::Registry;
 use crate::database::{Dialect, Param, Statement};
 use crate::filter::Filter;
@@ -59,7 +60,7 @@ fn a_filter_holds_for_no_other_kind() {
 
 #[tokio::test]
 async fn custom_properties_are_found_by_an_index() {
-    let mut registry = Registry::with(&[]).await;
+    let registry = Registry::in_sqlite().await;
     for (query, index) in [
         ("stage = 'Production'", "property_by_text (kind=? AND name=? AND key_text=?)"),
         ("stage IN ('a', 'b')", "property_by_text (kind=? AND name=? AND key_text=?)"),
@@ -74,10 +75,14 @@ async fn custom_properties_are_found_by_an_index() {
     }
 }
 
-/// What SQLite allows of depth and of values is more than what a query may have.
+/// What databases allow of depth and of values is more than what a query may have.
+#[rstest]
+#[case(Dialect::Sqlite)]
+#[case(Dialect::Postgres)]
+#[case(Dialect::MySql)]
 #[tokio::test]
-async fn the_greatest_queries_are_answered() {
-    let mut registry = Registry::with(&[]).await;
+async fn the_greatest_queries_are_answered(#[case] dialect: Dialect) {
+    let Some(registry) = Registry::on(dialect).await else { return };
     let nested = (0..100).fold("a = 1".to_owned(), |inner, level| {
         format!("b = 2 {} ({inner})", if level % 2 == 0 { "AND" } else { "OR" })
     });
@@ -86,37 +91,48 @@ async fn the_greatest_queries_are_answered() {
     for query in [nested, chain, list] {
         let filter = Filter::parse(&query, &Kind::ARTIFACTS).unwrap();
         assert_eq!(registry.ids(&filter, &Kind::ARTIFACTS).await, [0; 0]);
-        let mut statement =
-            Statement::new(Dialect::Sqlite, "SELECT r.id FROM resource r JOIN artifact f ON f.id = r.id WHERE ");
+        let mut statement = registry.statement("SELECT r.id FROM resource r JOIN artifact f ON f.id = r.id WHERE ");
         for (index, kind) in Kind::ARTIFACTS.into_iter().enumerate() {
             statement.push(if index > 0 { " OR " } else { "" });
             filter.push_condition(&mut statement, kind);
         }
-        assert_eq!(registry.numbers(&statement).await, [0; 0]);
+        assert_eq!(registry.numbers(statement).await, [0; 0]);
     }
 }
 
+#[rstest]
+#[case(Dialect::Sqlite)]
+#[case(Dialect::Postgres)]
+#[case(Dialect::MySql)]
 #[tokio::test]
-async fn metric_history_is_searched() {
-    let mut registry = Registry::with(&[]).await;
-    registry
-        .execute(
-            "INSERT INTO metric_history (id, run_id, metric_id, name, value, step, timestamp, state, properties, created) VALUES \
-             (1, 7, 9, 'loss', 0.5, 1, 1000, 'LIVE', '{}', 5000), (2, 7, 9, 'loss', 0.25, 2, 2000, 'LIVE', '{}', 6000), \
-             (3, 8, 10, 'accuracy', NULL, NULL, NULL, 'UNKNOWN', '{}', 7000)",
-        )
-        .await;
+async fn metric_history_is_searched(#[case] dialect: Dialect) {
+    let Some(registry) = Registry::on(dialect).await else { return };
+    let records = cases::table().records();
+    registry.hold(&records).await;
+    let columns = "id, run_id, metric_id, name, value, step, timestamp, state, properties, created";
+    let mut history = registry.statement(&format!("INSERT INTO metric_history ({columns}) VALUES "));
+    let id = |name: &str| records.iter().find(|record| record.name == name).unwrap().id.get();
+    for (start, run, rest) in [
+        ("(1, ", "run-1", ", 'loss', 0.5, 1, 1000, 'LIVE', '{}', 5000)"),
+        (", (2, ", "run-1", ", 'loss', 0.25, 2, 2000, 'LIVE', '{}', 6000)"),
+        (", (3, ", "run-2", ", 'accuracy', NULL, NULL, NULL, 'UNKNOWN', '{}', 7000)"),
+    ] {
+        history.push(start).bind(id(run)).push(", ").bind(id("loss")).push(rest);
+    }
+    registry.execute([history]).await;
     for (query, ids) in [
         ("", vec![1, 2, 3]),
         ("name = 'loss' AND value < 0.5", vec![2]),
         ("step >= '2' OR state = 'UNKNOWN'", vec![2, 3]),
         ("timestamp > 1000", vec![2]),
-        ("experimentRunId IN ('7')", vec![1, 2]),
+        ("experimentRunId IN ('{run-1}')", vec![1, 2]),
         ("createTimeSinceEpoch > 5000 AND id < 3", vec![2]),
         ("value.double_value != 0.5", vec![2]),
     ] {
-        let mut statement = Statement::new(Dialect::Sqlite, "SELECT h.id FROM metric_history h WHERE ");
-        Filter::parse_for_history(query).unwrap().push_history_condition(&mut statement);
-        assert_eq!(registry.numbers(&statement).await, ids, "{query}");
+        let mut statement = registry.statement("SELECT h.id FROM metric_history h WHERE ");
+        let filter = Filter::parse_for_history(&cases::filled(query, &records)).unwrap();
+        filter.push_history_condition(&mut statement);
+        statement.push(" ORDER BY h.id");
+        assert_eq!(registry.numbers(statement).await, ids, "{query}");
     }
 }
