@@ -118,8 +118,8 @@ CREATE TABLE property (
     number REAL,
     PRIMARY KEY (resource_id, name)
 ) STRICT;
-CREATE INDEX property_by_text ON property (kind, name, key_text, resource_id);
-CREATE INDEX property_by_number ON property (kind, name, number, resource_id);
+CREATE INDEX property_by_text ON property (kind, name, key_text, form, resource_id);
+CREATE INDEX property_by_number ON property (kind, name, number, form, resource_id);
 
 -- What a metric of a run was, each time that it was given.
 CREATE TABLE metric_history (
