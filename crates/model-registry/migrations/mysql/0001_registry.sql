@@ -170,3 +170,38 @@ CREATE TABLE change_head (
     last BIGINT NOT NULL
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 INSERT INTO change_head (last) VALUES (0);
+
+-- To `utf8mb4_bin`, `a` and `a ` are the same; to collations that compare every character they are not, and those have other
+-- names in MySQL and in MariaDB.
+SET @exact = IF(VERSION() LIKE '%MariaDB%', 'utf8mb4_nopad_bin', 'utf8mb4_0900_bin');
+SET @change = CONCAT('ALTER TABLE resource CONVERT TO CHARACTER SET utf8mb4 COLLATE ', @exact);
+PREPARE statement FROM @change;
+EXECUTE statement;
+SET @change = CONCAT('ALTER TABLE property CONVERT TO CHARACTER SET utf8mb4 COLLATE ', @exact);
+PREPARE statement FROM @change;
+EXECUTE statement;
+SET @change = CONCAT('ALTER TABLE registered_model CONVERT TO CHARACTER SET utf8mb4 COLLATE ', @exact);
+PREPARE statement FROM @change;
+EXECUTE statement;
+SET @change = CONCAT('ALTER TABLE model_version CONVERT TO CHARACTER SET utf8mb4 COLLATE ', @exact);
+PREPARE statement FROM @change;
+EXECUTE statement;
+SET @change = CONCAT('ALTER TABLE artifact CONVERT TO CHARACTER SET utf8mb4 COLLATE ', @exact);
+PREPARE statement FROM @change;
+EXECUTE statement;
+SET @change = CONCAT('ALTER TABLE inference_service CONVERT TO CHARACTER SET utf8mb4 COLLATE ', @exact);
+PREPARE statement FROM @change;
+EXECUTE statement;
+SET @change = CONCAT('ALTER TABLE serve_model CONVERT TO CHARACTER SET utf8mb4 COLLATE ', @exact);
+PREPARE statement FROM @change;
+EXECUTE statement;
+SET @change = CONCAT('ALTER TABLE experiment CONVERT TO CHARACTER SET utf8mb4 COLLATE ', @exact);
+PREPARE statement FROM @change;
+EXECUTE statement;
+SET @change = CONCAT('ALTER TABLE experiment_run CONVERT TO CHARACTER SET utf8mb4 COLLATE ', @exact);
+PREPARE statement FROM @change;
+EXECUTE statement;
+SET @change = CONCAT('ALTER TABLE metric_history CONVERT TO CHARACTER SET utf8mb4 COLLATE ', @exact);
+PREPARE statement FROM @change;
+EXECUTE statement;
+DEALLOCATE PREPARE statement;

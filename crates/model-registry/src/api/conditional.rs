@@ -48,7 +48,7 @@ mod tests {
 
     use super::*;
 
-    fn headers(name: HeaderName, values: &[&str]) -> HeaderMap {
+    fn headers(name: &HeaderName, values: &[&str]) -> HeaderMap {
         values.iter().map(|value| (name.clone(), value.parse().unwrap())).collect()
     }
 
@@ -62,7 +62,7 @@ mod tests {
     #[case(&["5-1"], false)]
     #[case(&[], false)]
     fn a_read_names_what_is_known(#[case] values: &[&str], #[case] known: bool) {
-        assert_eq!(is_known(&headers(IF_NONE_MATCH, values), "\"5-1\""), known);
+        assert_eq!(is_known(&headers(&IF_NONE_MATCH, values), "\"5-1\""), known);
     }
 
     #[rstest]
@@ -74,7 +74,7 @@ mod tests {
     #[case(&["W/\"5-1\""], true, false)]
     #[case(&["nonsense"], true, false)]
     fn a_change_names_what_is_expected(#[case] values: &[&str], #[case] at_all: bool, #[case] expected: bool) {
-        let headers = headers(IF_MATCH, values);
+        let headers = headers(&IF_MATCH, values);
         assert_eq!((is_expected_at_all(&headers), is_expected(&headers, "\"5-1\"")), (at_all, expected));
     }
 

@@ -174,10 +174,10 @@ fn parameters(route: &Route) -> Vec<Parameter> {
     }
     match route.method {
         Method::GET => {
-            parameters.push(header("If-None-Match", "What is known, by its ETag: 304 if it has not changed"))
+            parameters.push(header("If-None-Match", "What is known, by its ETag: 304 if it has not changed"));
         }
         Method::PATCH => {
-            parameters.push(header("If-Match", "What is to be changed, by its ETag: 412 if it has changed since"))
+            parameters.push(header("If-Match", "What is to be changed, by its ETag: 412 if it has changed since"));
         }
         _ => {}
     }

@@ -187,3 +187,27 @@ async fn a_request_that_takes_too_long_is_answered() {
     assert!(error_of(&text).contains("longer than 0.02 s"), "{text}");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_service_may_give_all_errors_another_shape() {
+    let errors = ErrorShape {
+        body: |status, message| serde_json::json!({ "code": status.as_u16(), "message": message }),
+        schema: || utoipa::openapi::schema::empty().into(),
+    };
+    let routes = Router::new()
+        .route("/echo", post(|_: Bytes| async {}))
+        .route("/refuse", get(|| async { ApiError::unavailable("not now") }))
+        .route("/plain", get(|| async { (StatusCode::BAD_REQUEST, "plain") }))
+        .route("/panic", get(|| async { Some(()).filter(|()| false).expect("a panic on purpose") }));
+    let server = start(ServerBuilder::new("test").router(routes).errors(errors).limits(SMALL)).await;
+    for (path, status) in [("/refuse", 503), ("/plain", 400), ("/panic", 500), ("/nowhere", 404), ("/echo", 405)] {
+        let answer = server.http.get(format!("{}{path}", server.url)).send().await.unwrap();
+        assert_eq!(answer.headers().contains_key("retry-after"), path == "/refuse", "{path}");
+        let body: Value = answer.json().await.unwrap();
+        assert_eq!(body["code"], status, "{path}");
+        assert!(body["message"].is_string() && body.get("error").is_none(), "{path}: {body}");
+    }
+    let too_large = server.http.post(format!("{}/echo", server.url)).body(vec![0; 2000]).send().await.unwrap();
+    assert_eq!(too_large.json::<Value>().await.unwrap()["code"], 413);
+    server.stop().await;
+}

@@ -102,9 +102,10 @@ fn a_change_takes_what_may_be_changed_and_nothing_else() {
             }
         }
         let renamed = change(kind, &json!({"name": "other"}));
-        match strict {
-            true => assert_eq!(renamed.unwrap_err().parts(), (400, r#"json: unknown field "name""#), "{kind:?}"),
-            false => assert_eq!(renamed.unwrap(), Patch::default(), "{kind:?}"),
+        if strict {
+            assert_eq!(renamed.unwrap_err().parts(), (400, r#"json: unknown field "name""#), "{kind:?}");
+        } else {
+            assert_eq!(renamed.unwrap(), Patch::default(), "{kind:?}");
         }
     }
 }
@@ -154,9 +155,10 @@ fn a_wrong_field_counts_before_a_missing_one() {
 #[case(Version::V1, json!("x"), false)]
 fn a_step_is_a_string_in_version_1(#[case] version: Version, #[case] step: Json, #[case] taken: bool) {
     let draft = draft(object(&json!({"step": step})), Kind::Metric, Schema::Create, version, None);
-    match taken {
-        true => assert_eq!(draft.unwrap().fields["step"], Value::Integer(3)),
-        false => assert_eq!(draft.unwrap_err().parts().0, 400),
+    if taken {
+        assert_eq!(draft.unwrap().fields["step"], Value::Integer(3));
+    } else {
+        assert_eq!(draft.unwrap_err().parts().0, 400);
     }
 }
 

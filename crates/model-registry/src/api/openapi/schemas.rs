@@ -207,13 +207,13 @@ fn unions(version: Version) -> Vec<(String, Schema)> {
     let union = |end: &str| {
         let of = |kind: &Kind| called(&format!("{}{end}", kind.name()), version);
         let types = Kind::ARTIFACTS.iter().filter_map(|kind| kind.artifact_type().zip(Some(of(kind))));
-        (format!("Artifact{end}"), one_of(ARTIFACT_TYPE, types.collect()))
+        (format!("Artifact{end}"), one_of(ARTIFACT_TYPE, &types.collect::<Vec<_>>()))
     };
     ["", "Create", "Update"].map(union).into()
 }
 
 /// One of several schemas: the values of the field that tells them apart, with their names.
-fn one_of(field: &str, schemas: Vec<(&str, String)>) -> Schema {
+fn one_of(field: &str, schemas: &[(&str, String)]) -> Schema {
     let mapping = schemas.iter().map(|(value, name)| ((*value).to_owned(), format!("#/components/schemas/{name}")));
     let discriminator = Discriminator::with_mapping(field, mapping.collect::<Vec<_>>());
     let items = schemas.iter().map(|(_, name)| shared(name));
@@ -264,8 +264,8 @@ fn metadata_values() -> Vec<(String, Schema)> {
         .collect();
     let proto = Shape::new().required("type", text()).required("proto_value", bytes());
     values.push((metadata::PROTO, metadata_value(metadata::PROTO, proto)));
-    let names = values.iter().map(|(name, _)| (*name, (*name).to_owned())).collect();
-    values.push(("MetadataValue", one_of(metadata::TYPE, names)));
+    let names: Vec<_> = values.iter().map(|(name, _)| (*name, (*name).to_owned())).collect();
+    values.push(("MetadataValue", one_of(metadata::TYPE, &names)));
     values.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
 }
 
