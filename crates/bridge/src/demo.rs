@@ -160,9 +160,8 @@ async fn start_registry(scratch: &Path, shutdown: &Shutdown) -> anyhow::Result<(
 
     let mut expected = live_versions(&RegistryClient::new(url.clone(), http, None)).await?;
     let services = manifests::read_text("inferenceservices.yaml", SERVICES)?;
-    let registered = |labels: &BTreeMap<String, String>| {
-        labels.keys().any(|label| label.ends_with("/registered-model-id"))
-    };
+    let registered =
+        |labels: &BTreeMap<String, String>| labels.keys().any(|label| label.ends_with("/registered-model-id"));
     let unregistered =
         services.services.iter().map(|served| &served.service).filter(|service| !registered(&service.labels));
     expected.extend(unregistered.map(|service| (service.namespace.clone(), service.name.clone())));

@@ -106,10 +106,7 @@ pub async fn catalog(settings: CatalogSettings, shutdown: Shutdown) -> anyhow::R
         .readiness(readiness)
         .metrics(Metrics::new("model_catalog"))
         .tls(settings.tls.load()?)
-        .bind(Listen {
-            address: SocketAddr::new(settings.hostname, settings.port),
-            setting: "--hostname and --port",
-        })
+        .bind(Listen { address: SocketAddr::new(settings.hostname, settings.port), setting: "--hostname and --port" })
         .await?;
     let following = tokio::spawn(catalog.follow(shutdown.child()));
     server.serve(shutdown).await.context("the catalog cannot serve")?;

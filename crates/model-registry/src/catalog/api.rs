@@ -129,7 +129,8 @@ fn options(snapshot: &Snapshot) -> BTreeMap<String, Value> {
             values.entry(field).or_default().extend(model.text(field));
         }
         for field in ["language", "tasks"] {
-            let texts = model.shown.get(field).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+            let texts =
+                model.shown.get(field).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
             values.entry(field).or_default().extend(texts);
         }
     }
@@ -174,7 +175,8 @@ fn artifacts(model: &Model, only: Option<&str>, uri: &Uri) -> Answer {
         wanted.is_empty() || wanted.contains(&of)
     };
     let found = model.artifacts.iter().filter(is_meant);
-    asked.page(found.enumerate().map(|(index, fields)| (format!("{index:09}"), Value::Object(fields.clone()))).collect())
+    asked
+        .page(found.enumerate().map(|(index, fields)| (format!("{index:09}"), Value::Object(fields.clone()))).collect())
 }
 
 /// What a request asks for.

@@ -109,7 +109,7 @@ pub(super) fn read(file: &Path, before: &Snapshot) -> Result<Snapshot, CatalogEr
         if sources.iter().any(|source| source.id == entry.id) {
             return Err(CatalogError::Twice { path: file.to_owned(), id: entry.id });
         }
-        sources.push(source(entry, file, before, &mut stamps));
+        sources.push(source(&entry, file, before, &mut stamps));
     }
     Ok(Snapshot { sources, labels: parsed.labels, stamps })
 }
@@ -131,7 +131,7 @@ fn read_text(path: &Path) -> io::Result<String> {
     fs::read_to_string(path)
 }
 
-fn source(entry: SourceEntry, file: &Path, before: &Snapshot, stamps: &mut Stamps) -> Source {
+fn source(entry: &SourceEntry, file: &Path, before: &Snapshot, stamps: &mut Stamps) -> Source {
     let mut source = Source {
         name: entry.name.clone().unwrap_or_else(|| entry.id.clone()),
         enabled: entry.enabled,
@@ -145,7 +145,7 @@ fn source(entry: SourceEntry, file: &Path, before: &Snapshot, stamps: &mut Stamp
     if !source.enabled {
         return source;
     }
-    match models(&entry, file, stamps) {
+    match models(entry, file, stamps) {
         Ok((models, left_out)) => {
             source.models = models;
             source.error = left_out;
@@ -210,12 +210,16 @@ fn model(source: &str, mut fields: Map<String, Value>) -> Model {
         Some(Value::Array(artifacts)) => artifacts,
         _ => Vec::new(),
     };
-    let mut shown: Map<String, Value> =
-        fields.into_iter().filter(|(name, _)| SHOWN.contains(&name.as_str()) || TIMES.contains(&name.as_str())).collect();
+    let mut shown: Map<String, Value> = fields
+        .into_iter()
+        .filter(|(name, _)| SHOWN.contains(&name.as_str()) || TIMES.contains(&name.as_str()))
+        .collect();
     shown.insert("source_id".to_owned(), source.into());
     complete(&mut shown);
     let artifact = |value: Value| match value {
-        Value::Object(mut fields) if fields.get("uri").is_some_and(Value::is_string) || fields.contains_key("metricsType") => {
+        Value::Object(mut fields)
+            if fields.get("uri").is_some_and(Value::is_string) || fields.contains_key("metricsType") =>
+        {
             fields.entry("artifactType").or_insert_with(|| "model-artifact".into());
             complete(&mut fields);
             Some(fields)

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use axum::body::Body;
 use http::Request;
 use http_body_util::BodyExt as _;
-use service::Shutdown;
 use serde_json::{Value, json};
+use service::Shutdown;
 use tempfile::TempDir;
 use testkit::eventually;
 use tower::ServiceExt as _;
@@ -157,7 +157,9 @@ async fn changed_files_are_read_and_broken_ones_take_nothing_away() {
 #[test]
 fn a_file_of_sources_that_is_none_is_refused() {
     let files = Files::new();
-    for (text, said) in [("catalogs: {", "sources.yaml"), ("catalogs: [{id: a, type: yaml}, {id: a, type: yaml}]", "`a`")] {
+    for (text, said) in
+        [("catalogs: {", "sources.yaml"), ("catalogs: [{id: a, type: yaml}, {id: a, type: yaml}]", "`a`")]
+    {
         files.write("sources.yaml", text);
         let error = Catalog::open(&files.sources()).unwrap_err().to_string();
         assert!(error.contains(said), "{error}");

@@ -58,12 +58,12 @@ impl Transaction {
     }
 
     /// Runs a statement that answers nothing.
-    pub fn execute<'a>(&'a mut self, statement: Statement) -> BoxFuture<'a, sqlx::Result<()>> {
+    pub fn execute(&mut self, statement: Statement) -> BoxFuture<'_, sqlx::Result<()>> {
         Box::pin(async move { on_each!(self, connection => run::execute(connection, statement).await.map(drop)) })
     }
 
     /// Inserts a row into a table whose `id` the database gives out, and answers that.
-    pub fn insert<'a>(&'a mut self, mut statement: Statement) -> BoxFuture<'a, sqlx::Result<i64>> {
+    pub fn insert(&mut self, mut statement: Statement) -> BoxFuture<'_, sqlx::Result<i64>> {
         Box::pin(async move {
             match self {
                 Self::Sqlite(transaction) => Ok(run::execute(&mut **transaction, statement).await?.last_insert_rowid()),
@@ -81,7 +81,7 @@ impl Transaction {
     }
 
     /// Runs a statement of ours that can't be prepared: MySQL prepares none that is about savepoints.
-    pub fn control<'a>(&'a mut self, sql: &'static str) -> BoxFuture<'a, sqlx::Result<()>> {
+    pub fn control(&mut self, sql: &'static str) -> BoxFuture<'_, sqlx::Result<()>> {
         Box::pin(async move { on_each!(self, connection => connection.execute(sql).await.map(drop)) })
     }
 

@@ -53,8 +53,8 @@ impl Columns {
 
     /// What to select, and from where.
     pub(super) fn select(&self) -> String {
-        let own: String = self.own.iter().map(|(column, _)| format!(", f.{column}")).collect();
-        format!("SELECT {COMMON}{own} ")
+        let own: Vec<&str> = self.own.iter().map(|(column, _)| *column).collect();
+        if own.is_empty() { format!("SELECT {COMMON} ") } else { format!("SELECT {COMMON}, f.{} ", own.join(", f.")) }
     }
 
     /// The tables to go on with after one that has the ids under the name `page`, or after the resource itself.

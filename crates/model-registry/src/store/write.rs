@@ -127,9 +127,10 @@ impl Writing<'_> {
     }
 
     async fn insert_fields(&mut self, kind: Kind, id: i64, fields: &Fields) -> Result<(), StoreError> {
-        let columns: String = kind.fields().iter().map(|field| format!(", {}", field.column)).collect();
+        let own = kind.fields().iter().map(|field| field.column);
+        let columns = ["id"].into_iter().chain(own).collect::<Vec<_>>().join(", ");
         let mut statement =
-            self.transaction.statement(&format!("INSERT INTO {} (id{columns}) VALUES (", kind.table().name()));
+            self.transaction.statement(&format!("INSERT INTO {} ({columns}) VALUES (", kind.table().name()));
         statement.bind(id);
         for field in kind.fields() {
             statement.push(", ").bind(param(field, fields.get(field.name)));

@@ -98,10 +98,16 @@ async fn write(database: &Database, orders: Vec<Order>) {
         }
     }
     match transaction.commit().await {
-        Ok(()) => done.into_iter().for_each(|(answer, record)| answer_one(answer, Ok(record))),
+        Ok(()) => {
+            for (answer, record) in done {
+                answer_one(answer, Ok(record));
+            }
+        }
         Err(error) => {
             let error = StoreError::from(error);
-            done.into_iter().for_each(|(answer, _)| answer_one(answer, Err(again(&error))));
+            for (answer, _) in done {
+                answer_one(answer, Err(again(&error)));
+            }
         }
     }
 }

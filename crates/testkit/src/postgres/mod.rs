@@ -215,6 +215,6 @@ fn say_once_that_tests_are_skipped(missing: &str) {
     let required = std::env::var_os("REQUIRE_POSTGRES").is_some_and(|value| !value.is_empty() && value != "0");
     assert!(!required, "REQUIRE_POSTGRES is set, but {missing}");
     SAID.get_or_init(|| {
-        crate::say_loudly(&format!("all tests with PostgreSQL: {missing} (run tests/setup/postgresql.sh)"))
+        crate::say_loudly(&format!("all tests with PostgreSQL: {missing} (run tests/setup/postgresql.sh)"));
     });
 }
