@@ -62,15 +62,15 @@ fn a_filter_holds_for_no_other_kind() {
 async fn custom_properties_are_found_by_an_index() {
     let registry = Registry::in_sqlite().await;
     for (query, index) in [
-        ("stage = 'Production'", "property_by_text (kind=? AND name=? AND key_text=?)"),
-        ("stage IN ('a', 'b')", "property_by_text (kind=? AND name=? AND key_text=?)"),
-        ("score > 0.5", "property_by_number (kind=? AND name=? AND number>?)"),
-        ("score = 5", "property_by_number (kind=? AND name=? AND number=?)"),
-        ("tested.bool_value = true", "property_by_number (kind=? AND name=? AND number=?)"),
+        ("stage = 'Production'", "property_by_text (kind=? AND name=? AND key_text=?"),
+        ("stage IN ('a', 'b')", "property_by_text (kind=? AND name=? AND key_text=?"),
+        ("score > 0.5", "property_by_number (kind=? AND name=? AND number>?"),
+        ("score = 5", "property_by_number (kind=? AND name=? AND number=?"),
+        ("tested.bool_value = true", "property_by_number (kind=? AND name=? AND number=?"),
     ] {
         let filter = Filter::parse(query, &[Kind::ModelVersion]).unwrap();
         let plan = registry.plan(&filter, Kind::ModelVersion).await;
-        assert!(plan.iter().any(|step| step.ends_with(index)), "{query}: {plan:#?}");
+        assert!(plan.iter().any(|step| step.contains(index)), "{query}: {plan:#?}");
         assert!(!plan.iter().any(|step| step.starts_with("SCAN")), "{query}: {plan:#?}");
     }
 }
