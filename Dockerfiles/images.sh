@@ -5,7 +5,7 @@
 #   TAG         the version in Cargo.toml when unset
 #   VERSION     what the images' labels call the version; TAG when unset
 #   PLATFORMS   linux/amd64,linux/arm64 for example; that of this machine when unset
-#   SERVICES    which images; all four when unset
+#   SERVICES    which images; all when unset
 #   RUST_IMAGE  in place of the image that the Dockerfiles name, from a mirror for example
 #   PUSH=1      push them as well, to REGISTRY
 #   DRY_RUN=1   print the commands instead
@@ -14,7 +14,7 @@ cd "$(dirname "$0")/.."
 
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 tag=${TAG:-$version}
-services=${SERVICES:-normalizer storage-rest location model-catalog-bridge}
+services=${SERVICES:-normalizer storage-rest location model-catalog-bridge model-registry}
 platforms=${PLATFORMS:-}
 
 # Without a registry engines take a public one, where the first part of these names may be anybody's.
