@@ -40,18 +40,26 @@ test: ## Run all tests
 	$(CARGO) build --quiet --bins
 	$(CARGO) test --workspace --all-features
 	@tests/openapi/check.sh
+	@tests/python-client/check.sh
 	@tests/monitoring/check.sh
 	@tests/setup/postgresql.sh --report
 	@tests/setup/mariadb.sh --report
 	@tests/backstage/setup.sh --report
 	@tests/deploy/setup.sh --report
 	@tests/setup/chromium.sh --report
+	@tests/python-client/check.sh --report
 
 # REQUIRE_SCHEMATHESIS=1 insists on it, SKIP_SCHEMATHESIS=1 does without. API_EXAMPLES= and API_SEED= ask more, or else.
 .PHONY: api-check
-api-check: ## Ask storage-rest and location all that their OpenAPI documents allow, and what they do not
-	$(CARGO) build --quiet -p storage-rest -p location --bins
+api-check: ## Ask the services all that their OpenAPI documents allow, and what they do not
+	$(CARGO) build --quiet -p storage-rest -p location -p model-registry --bins
 	@tests/openapi/check.sh
+
+# REQUIRE_PYTHON_CLIENT=1 insists on it, SKIP_PYTHON_CLIENT=1 does without. ARGS="-k archived" for some tests of it.
+.PHONY: python-client-check
+python-client-check: ## Use the Model Registry through its Python client, an old one and the newest
+	$(CARGO) build --quiet -p model-registry --bins
+	@tests/python-client/check.sh $(ARGS)
 
 .PHONY: monitoring-check
 monitoring-check: ## Check the alert rules, and what fires when, with promtool (REQUIRE_PROMTOOL=1 insists on it)

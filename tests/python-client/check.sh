@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Uses the Model Registry as people do: through the Python client from PyPI, once the last that calls v1alpha3 and has
+# Uses the Model Registry as people do: through the Python client from PyPI, once a version that calls v1alpha3 and has
 # experiments, once the newest, which calls v1. Both run the tests beside this script against one registry on an empty SQLite
 # file, one after the other; the second also reads what the first left. Uploads go to an S3 server that the tests bring.
 # Installs them, once, below target/. Where Python is missing it says so and leaves it at that.
@@ -89,7 +89,7 @@ stop() {
 }
 trap stop EXIT
 
-LOG_FORMAT=text LOG_LEVEL=info "$binaries/model-registry" proxy --hostname 127.0.0.1 --port 0 \
+LOG_FORMAT=text LOG_LEVEL=info,service::server::observe=debug "$binaries/model-registry" proxy --hostname 127.0.0.1 --port 0 \
     --embedmd-database-type sqlite --data-dir "$work" 2> "$work/registry.log" &
 registry=$!
 port=
@@ -106,8 +106,9 @@ for client in "${clients[@]}"; do
     else
         status=1
         cat "$work/output" >&2
-        echo "*** FAILED: Python client $version ($api). The end of the registry's log:" >&2
-        tail -n 40 "$work/registry.log" >&2
+        echo "*** FAILED: Python client $version ($api). What the registry warned of, and the end of its log:" >&2
+        grep -E ' (WARN|ERROR) ' "$work/registry.log" | tail -n 20 >&2 || true
+        tail -n 20 "$work/registry.log" >&2
     fi
     before=$api
 done

@@ -4,7 +4,7 @@ The tests are the same for both clients but for what only one of them has, which
 """
 
 import contextlib
-import importlib.metadata
+import itertools
 import json
 import logging
 import os
@@ -14,9 +14,8 @@ from unittest import mock
 import mr_openapi
 from model_registry import ModelRegistry
 
-VERSION = importlib.metadata.version("model-registry")
-# Which prefix of the API the client calls. Later clients lost the experiments, and with them the fields of artifacts that
-# say which run made them; and a metric's step became a string.
+# Which prefix of the API the client calls. v1 has no experiments, and so artifacts no fields that say which run made them;
+# and a metric's step is a string there.
 API = os.environ["API"]
 # The prefix that another client called before, which left there what its tests made.
 BEFORE = os.environ.get("BEFORE")
@@ -92,3 +91,10 @@ def requests():
 
     with mock.patch.object(mr_openapi.ApiClient, "call_api", noted):
         yield made
+
+
+def everything(pager):
+    """All that a pager goes through, which ends where the token of the first page comes again, and only there."""
+    found = list(itertools.islice(pager, 10_000))
+    assert len(found) < 10_000, "the pager does not end: is a page's token another one each time?"
+    return found

@@ -1,6 +1,6 @@
 """What was registered is changed, archived and brought back."""
 
-from client import RegistryTest
+from client import RegistryTest, everything
 from model_registry.types import DocArtifact
 from mr_openapi import ArtifactState, ModelVersionState, RegisteredModelState
 from mr_openapi.exceptions import NotFoundException
@@ -112,13 +112,14 @@ class Changing(RegistryTest):
         answered = self.registry.update(model)
         archived, *rest = self.read()
         self.assert_changed(before, answered, archived, state=RegisteredModelState.ARCHIVED)
-        self.assertEqual(rest, [answered_version := self.read()[1], artifact])
+        version = self.read()[1]
+        self.assertEqual(rest, [version, artifact])
         self.assertEqual(
-            [(item.name, item.state) for item in self.registry.get_model_versions(self.prefix)],
+            [(item.name, item.state) for item in everything(self.registry.get_model_versions(self.prefix))],
             [("v1", ModelVersionState.ARCHIVED)],
         )
-        answered_version.state = ModelVersionState.LIVE
-        self.assertEqual(self.registry.update(answered_version).state, ModelVersionState.LIVE)
+        version.state = ModelVersionState.LIVE
+        self.assertEqual(self.registry.update(version).state, ModelVersionState.LIVE)
         archived.state = RegisteredModelState.LIVE
         self.assertEqual(self.registry.update(archived).state, RegisteredModelState.LIVE)
 

@@ -4,7 +4,7 @@ import contextlib
 import io
 import unittest
 
-from client import BEFORE, HAS_EXPERIMENTS, RegistryTest
+from client import BEFORE, HAS_EXPERIMENTS, RegistryTest, everything
 from mr_openapi import ArtifactState
 
 if HAS_EXPERIMENTS:
@@ -73,7 +73,7 @@ class Experiments(RegistryTest):
                 profile='{"rows": 3}',
                 description="What it learns from.",
             )
-        logged = list(self.registry.get_experiment_run_logs(run_id=run.info.id))
+        logged = everything(self.registry.get_experiment_run_logs(run_id=run.info.id))
         unknown = ArtifactState.UNKNOWN
         expected = [
             Parameter(name="rate", value=0.1, parameter_type="number", description="Of learning.", state=unknown),
@@ -106,7 +106,7 @@ class Experiments(RegistryTest):
         # The client keeps what the registry answered.
         self.assertEqual([item.id for item in run.get_logs()], [item.id for item in logged])
         by_name = self.registry.get_experiment_run_logs(run_name=run.info.name, experiment_name=self.prefix)
-        self.assertEqual(list(by_name), logged)
+        self.assertEqual(everything(by_name), logged)
         self.assert_same(
             self.registry.get_experiment_run(run.info.id),
             ExperimentRun(
@@ -126,8 +126,9 @@ class Experiments(RegistryTest):
             with self.run_of(experiment_id=run.info.experiment_id, run_id=run.info.id) as again:
                 again.log_metric("loss", loss, step=step)
         # The newest is the metric; the steps are its history.
-        logged = [(item.name, item.step, item.value) for item in self.registry.get_experiment_run_logs(run_id=run.info.id)]
-        self.assertEqual(logged, [("loss", 3, 0.25), ("accuracy", 1, 0.6)])
+        logged = everything(self.registry.get_experiment_run_logs(run_id=run.info.id))
+        newest = [(item.name, item.step, item.value) for item in logged]
+        self.assertEqual(newest, [("loss", 3, 0.25), ("accuracy", 1, 0.6)])
         losses = [("loss", 1, 0.5), ("loss", 2, 0.4), ("loss", 3, 0.25)]
         self.assertEqual(self.history(run, name="loss"), losses)
         self.assertEqual(self.history(run, name="loss", step_ids="1,3"), [losses[0], losses[2]])
@@ -140,11 +141,12 @@ class Experiments(RegistryTest):
             with self.run_of(experiment_name=self.prefix) as run:
                 names.append(run.info.name)
         by_name = self.registry.get_experiment_runs(experiment_name=self.prefix).page_size(5)
-        self.assertEqual([item.name for item in by_name], names)
+        self.assertEqual([item.name for item in everything(by_name)], names)
         by_id = self.registry.get_experiment_runs(experiment_id=run.info.experiment_id).page_size(5).descending()
-        self.assertEqual([item.name for item in by_id], names[::-1])
-        self.assertIn(self.prefix, [item.name for item in self.registry.get_experiments().page_size(1)])
-        self.assertEqual(list(self.registry.get_experiment_runs(experiment_name=f"{self.prefix}-other")), [])
+        self.assertEqual([item.name for item in everything(by_id)], names[::-1])
+        experiments = everything(self.registry.get_experiments().page_size(1))
+        self.assertEqual([item.name for item in experiments].count(self.prefix), 1)
+        self.assertEqual(everything(self.registry.get_experiment_runs(experiment_name=f"{self.prefix}-other")), [])
 
     def test_a_nested_run_names_the_one_above_it(self):
         with self.run_of(experiment_name=self.prefix) as outer:

@@ -1,16 +1,16 @@
 """Lists of more than a page, in every order that the client can ask for."""
 
-from client import RegistryTest, requests
-from mr_openapi import ArtifactTypeQueryParam, ModelVersionCreate, RegisteredModelCreate
+from client import RegistryTest, everything, requests
 from model_registry.types import DocArtifact, ListOptions, ModelArtifact, RegisteredModel
+from mr_openapi import ArtifactTypeQueryParam, ModelVersionCreate, RegisteredModelCreate
 
 MANY = 105
 
 
 class Listing(RegistryTest):
-    def own(self, pager):
+    def own(self, items):
         """The names, in their order, of what this test made: others make models, too."""
-        return [item.name for item in pager if item.name.startswith(f"{self.prefix}.")]
+        return [item.name for item in everything(items) if item.name.startswith(f"{self.prefix}.")]
 
     def names(self, count=MANY):
         # Not in the order of the alphabet.
@@ -22,16 +22,23 @@ class Listing(RegistryTest):
 
         return self.generated(create)
 
+    def versions(self, model, names):
+        async def create(api):
+            for name in names:
+                await api.create_model_version(ModelVersionCreate(name=name, registered_model_id=model.id))
+
+        self.generated(create)
+
     def test_models_come_page_by_page_each_once_and_in_order(self):
         names = self.names()
         self.models(names)
         with requests() as made:
-            everything = list(self.registry.get_registered_models().page_size(10).order_by_id())
-        ids = [int(model.id) for model in everything]
+            listed = everything(self.registry.get_registered_models().page_size(10).order_by_id())
+        ids = [int(model.id) for model in listed]
         self.assertEqual(ids, sorted(set(ids)))
-        self.assertEqual(self.own(everything), names)
+        self.assertEqual(self.own(listed), names)
         # The client asks for the first page once more to learn that it has come round.
-        self.assertEqual(len(made), -(-len(everything) // 10) + 1)
+        self.assertEqual(len(made), -(-len(listed) // 10) + 1)
 
         for order in ("order_by_id", "order_by_creation_time", "order_by_update_time"):
             with self.subTest(order):
@@ -49,26 +56,19 @@ class Listing(RegistryTest):
                     self.own(self.registry.get_model_versions(model.name).page_size(size)), self.names(10)
                 )
 
-    def versions(self, model, names):
-        async def create(api):
-            for name in names:
-                await api.create_model_version(ModelVersionCreate(name=name, registered_model_id=model.id))
-
-        self.generated(create)
-
     def test_versions_come_page_by_page_and_only_those_of_the_model(self):
         model, other = self.models([f"{self.prefix}.model", f"{self.prefix}.other"])
         names = self.names()
         self.versions(model, names)
         self.versions(other, ["another"])
         with requests() as made:
-            found = list(self.registry.get_model_versions(model.name).page_size(100))
+            found = everything(self.registry.get_model_versions(model.name).page_size(100))
         self.assertEqual([version.name for version in found], names)
         self.assertEqual({version.registered_model_id for version in found}, {model.id})
         # One finds the model, two are pages, one comes round.
         self.assertEqual(len(made), 4)
         descending = self.registry.get_model_versions(model.name).page_size(7).order_by_creation_time().descending()
-        self.assertEqual([version.name for version in descending], names[::-1])
+        self.assertEqual([version.name for version in everything(descending)], names[::-1])
 
     def test_what_changed_last_comes_last_in_order_of_change(self):
         models = self.models(self.names(5))
@@ -83,8 +83,8 @@ class Listing(RegistryTest):
 
     def test_a_model_without_versions_has_an_empty_list(self):
         self.await_(self.registry._api.upsert_registered_model(RegisteredModel(name=self.prefix)))
-        self.assertEqual(list(self.registry.get_model_versions(self.prefix)), [])
-        self.assertEqual(list(self.registry.get_model_versions(self.prefix).page_size(5)), [])
+        self.assertEqual(everything(self.registry.get_model_versions(self.prefix)), [])
+        self.assertEqual(everything(self.registry.get_model_versions(self.prefix).page_size(5)), [])
 
     def test_the_artifacts_of_a_version_are_its_own_of_the_kind_asked_for(self):
         self.register(self.prefix)
