@@ -2,15 +2,35 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
 use cluster::{Cluster, ClusterReviewer};
-use service::auth::{ReviewError, TokenReviewer};
+use service::auth::{AccessReviewer, ReviewError, ServiceAction, TokenReviewer, User};
 use testkit::kube::{Fault, KubeApi};
 
 const WRITER: &str = "system:serviceaccount:bridge:normalizer";
 
 async fn review(api: &KubeApi, token: &str, audience: Option<&str>) -> Result<Option<String>, ReviewError> {
     let cluster = Cluster::new(api.client(), "bridge");
-    ClusterReviewer::new(&cluster).review(&token.into(), audience).await
+    let user = ClusterReviewer::new(&cluster).review(&token.into(), audience).await?;
+    Ok(user.map(|user| user.name))
 }
+
+fn on_registry(verb: &str) -> ServiceAction {
+    ServiceAction { verb: verb.to_owned(), namespace: "models".to_owned(), name: "registry".to_owned() }
+}
+
+const READERS: &str = r"
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: registry-user, namespace: models}
+rules:
+- {apiGroups: [''], resources: [services], resourceNames: [registry], verbs: [get]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: registry-users, namespace: models}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: registry-user}
+subjects:
+- {apiGroup: rbac.authorization.k8s.io, kind: Group, name: 'system:serviceaccounts:bridge'}
+";
 
 #[tokio::test]
 async fn the_cluster_tells_whose_a_token_is() {
@@ -45,4 +65,26 @@ async fn a_server_in_trouble_gives_no_verdict() {
     api.fail_next(|_| true, Fault::Status(500));
     let error = review(&api, "of-writer", None).await.unwrap_err().to_string();
     assert!(error.contains("500") && !error.contains("of-writer"), "{error}");
+}
+
+#[tokio::test]
+async fn the_cluster_tells_what_a_user_may_do_by_its_groups_too() {
+    let api = KubeApi::builder().namespace("models").token("of-writer", WRITER).manifests(READERS).start().await;
+    let reviewer = ClusterReviewer::new(&Cluster::new(api.client(), "bridge"));
+    let user = reviewer.review(&"of-writer".into(), None).await.unwrap().unwrap();
+    assert!(user.groups.iter().any(|group| group == "system:serviceaccounts:bridge"), "{user:?}");
+    assert!(reviewer.may(&user, &on_registry("get")).await.unwrap());
+    assert!(!reviewer.may(&user, &on_registry("update")).await.unwrap());
+    let without_groups = User { groups: Vec::new(), ..user.clone() };
+    assert!(!reviewer.may(&without_groups, &on_registry("get")).await.unwrap());
+    let other = ServiceAction { name: "other".to_owned(), ..on_registry("get") };
+    assert!(!reviewer.may(&user, &other).await.unwrap());
+}
+
+#[tokio::test]
+async fn that_access_cannot_be_reviewed_is_no_verdict() {
+    let api = KubeApi::builder().token("mine", "system:serviceaccount:bridge:storage").start().await;
+    let reviewer = ClusterReviewer::new(&Cluster::new(api.client_for("mine"), "bridge"));
+    let error = reviewer.may(&User::default(), &on_registry("get")).await.unwrap_err().to_string();
+    assert!(error.contains("subjectaccessreviews") && error.contains("system:auth-delegator"), "{error}");
 }

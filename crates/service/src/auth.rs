@@ -2,42 +2,44 @@
 //! set, whoever is on this machine.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, StatusCode};
 use secrecy::SecretString;
 use thiserror::Error;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::openapi::{self, LetThrough};
+use crate::openapi::{self, LetThrough, TokenScheme};
 use crate::secret::SecretError;
-use crate::server::{ApiError, drain};
+use crate::server::ApiError;
 
 mod peer;
+mod refusals;
 mod review;
 mod settings;
 mod shared;
 #[cfg(test)]
 mod tests;
 
-pub use review::{ReviewError, TokenReviewer};
+pub use refusals::Refusals;
+pub use review::{AccessReviewer, Judge, Keep, ReviewError, Reviews, ServiceAction, TokenReviewer, User, Verdict};
 pub use settings::{AccessSettings, BridgeTokenSettings, ServiceAccount, ServiceAccountError};
+pub use shared::TokenHash;
 
 use peer::{Foreign, OwnAddresses};
-use review::{Keep, Reviews, Verdict};
-use shared::{SharedToken, hash};
+use review::Listed;
+use shared::SharedToken;
 
-/// How much of a refused body is still read, so that its sender gets to read why.
-const DRAINED_BYTES: usize = 1 << 20;
-const DRAIN_TIME: Duration = Duration::from_secs(1);
-/// Refusals are logged so often at the most.
-const SAY_EVERY: Duration = Duration::from_secs(10);
+/// The token, as OpenAPI documents tell of it.
+const SCHEME: TokenScheme = TokenScheme {
+    name: "bridgeToken",
+    about: "BRIDGE_TOKEN, or the token of a service account in BRIDGE_ALLOWED_SERVICE_ACCOUNTS",
+};
 
 /// Who may write cannot be told from the settings.
 #[derive(Debug, Error)]
@@ -80,11 +82,11 @@ pub struct Authorizer {
 struct Rules {
     service: &'static str,
     shared: Option<SharedToken>,
-    reviews: Option<Reviews>,
+    reviews: Option<Reviews<Listed>>,
     accounts: String,
     own: OwnAddresses,
     readers: Readers,
-    said: Mutex<Said>,
+    refusals: Refusals,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,13 +95,6 @@ enum Readers {
     Anyone,
     /// Those who may write.
     Writers,
-}
-
-/// When a refusal was logged last, and how many were not since.
-#[derive(Debug, Default)]
-struct Said {
-    last: Option<Instant>,
-    unsaid: usize,
 }
 
 impl Authorizer {
@@ -116,7 +111,7 @@ impl Authorizer {
             (false, None) => return Err(AccessError::NoCluster),
             (false, Some(reviewer)) => {
                 let audience = settings.bridge_token_audience.clone().filter(|audience| !audience.is_empty());
-                Some(Reviews::new(reviewer, &accounts.0, audience, Keep::default()))
+                Some(Reviews::new(Listed::new(reviewer, &accounts.0, audience), Keep::default()))
             }
         };
         let readers = if settings.require_read_token { Readers::Writers } else { Readers::Anyone };
@@ -130,7 +125,7 @@ impl Authorizer {
             accounts: accounts.to_string(),
             own: OwnAddresses::new(surroundings.pod_ip.into_iter().chain(surroundings.listen.map(|at| at.ip()))),
             readers,
-            said: Mutex::default(),
+            refusals: Refusals::default(),
         };
         rules.announce();
         Ok(Self { rules: Arc::new(rules) })
@@ -155,7 +150,7 @@ impl Authorizer {
         routes: OpenApiRouter<S>,
     ) -> OpenApiRouter<S> {
         let has_token = self.rules.shared.is_some() || self.rules.reviews.is_some();
-        let let_through = if has_token { LetThrough::TokenOnly } else { LetThrough::OwnMachine };
+        let let_through = if has_token { LetThrough::TokenOnly(SCHEME) } else { LetThrough::OwnMachine };
         openapi::guarded(routes.route_layer(from_fn_with_state(self.clone(), enforce)), let_through)
     }
 
@@ -173,14 +168,10 @@ impl Authorizer {
 
 /// Lets a request through if its sender may.
 async fn enforce(State(authorizer): State<Authorizer>, request: Request, next: Next) -> Response {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-    let refusal = match authorizer.rules.judge(peer, request.headers()).await {
-        Ok(()) => return next.run(request).await,
-        Err(refusal) => refusal,
-    };
-    authorizer.rules.say(&refusal, peer, request.uri().path());
-    drain(request.into_body(), DRAINED_BYTES, DRAIN_TIME).await;
-    refusal.into_response()
+    match authorizer.rules.judge(refusals::peer(&request), request.headers()).await {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => authorizer.rules.refusals.answer(refusal, request).await,
+    }
 }
 
 impl Rules {
@@ -191,13 +182,13 @@ impl Rules {
         let Some(token) = bearer_token(headers) else {
             return Err(unauthorized(format!("{} wants a bearer token here: {}", self.service, self.what_to_set())));
         };
-        if self.shared.as_ref().is_some_and(|shared| shared.is(&hash(&token))) {
+        if self.shared.as_ref().is_some_and(|shared| shared.is(&TokenHash::of(&token))) {
             return Ok(());
         }
         let wrong = || unauthorized(format!("{} does not know this token: {}", self.service, self.what_to_set()));
         let Some(reviews) = &self.reviews else { return Err(wrong()) };
         match reviews.judge(&token).await {
-            Verdict::Allowed => Ok(()),
+            Verdict::Allowed(()) => Ok(()),
             Verdict::Forbidden { user } => Err(ApiError::new(
                 StatusCode::FORBIDDEN,
                 format!("{user} may not do this: add it to BRIDGE_ALLOWED_SERVICE_ACCOUNTS of {}", self.service),
@@ -258,20 +249,6 @@ impl Rules {
         };
         tracing::info!("{service} is written by whoever has {writers}, and {readers}");
     }
-
-    /// Someone who tries again and again must not fill the log.
-    fn say(&self, refusal: &ApiError, peer: Option<IpAddr>, path: &str) {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.last.is_some_and(|last| last.elapsed() < SAY_EVERY) {
-            said.unsaid += 1;
-            return;
-        }
-        let more = std::mem::take(&mut said.unsaid);
-        said.last = Some(Instant::now());
-        let path: String = path.chars().take(100).collect();
-        let peer = peer.map_or_else(|| "somewhere".to_owned(), |peer| peer.to_string());
-        tracing::warn!(peer, path, status = refusal.status.as_u16(), more, "refused: {}", refusal.message);
-    }
 }
 
 fn unauthorized(message: String) -> ApiError {
@@ -279,7 +256,7 @@ fn unauthorized(message: String) -> ApiError {
 }
 
 /// The bearer token of a request. With two it could be one for us and another for whoever looks on the way.
-fn bearer_token(headers: &HeaderMap) -> Option<SecretString> {
+pub fn bearer_token(headers: &HeaderMap) -> Option<SecretString> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
     let (scheme, token) = value.to_str().ok()?.split_once(' ')?;

@@ -23,8 +23,6 @@ use utoipa_axum::routes;
 
 /// Where the document is.
 pub const PATH: &str = "/openapi.json";
-/// What the document calls the bearer token.
-const TOKEN: &str = "bridgeToken";
 const JSON: &str = "application/json";
 
 /// The body of every answer that reports an error.
@@ -35,17 +33,26 @@ pub struct ErrorAnswer {
     pub error: String,
 }
 
+/// A bearer token, as documents tell of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenScheme {
+    /// What it is called.
+    pub name: &'static str,
+    /// Which token it is.
+    pub about: &'static str,
+}
+
 /// Who is let through by a guard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LetThrough {
+pub enum LetThrough {
     /// Whoever has a token.
-    TokenOnly,
+    TokenOnly(TokenScheme),
     /// Whoever is on the service's own machine: there is no token.
     OwnMachine,
 }
 
 /// Says of `routes` that a guard stands before them.
-pub(crate) fn guarded<S: Clone + Send + Sync + 'static>(
+pub fn guarded<S: Clone + Send + Sync + 'static>(
     mut routes: OpenApiRouter<S>,
     let_through: LetThrough,
 ) -> OpenApiRouter<S> {
@@ -53,16 +60,15 @@ pub(crate) fn guarded<S: Clone + Send + Sync + 'static>(
     failing(document, StatusCode::UNAUTHORIZED, "There is no token, or it is not known");
     failing(document, StatusCode::FORBIDDEN, "The token is known, and its owner may not do this");
     failing(document, StatusCode::SERVICE_UNAVAILABLE, "Not now: ask again later");
-    if let_through == LetThrough::TokenOnly {
+    if let LetThrough::TokenOnly(TokenScheme { name, about }) = let_through {
         for operation in operations(document) {
             let none: [&str; 0] = [];
-            operation.security = Some(vec![SecurityRequirement::new(TOKEN, none)]);
+            operation.security = Some(vec![SecurityRequirement::new(name, none)]);
         }
         let mut scheme = Http::new(HttpAuthScheme::Bearer);
-        scheme.description =
-            Some("BRIDGE_TOKEN, or the token of a service account in BRIDGE_ALLOWED_SERVICE_ACCOUNTS".to_owned());
+        scheme.description = Some(about.to_owned());
         let components = document.components.get_or_insert_default();
-        components.security_schemes.insert(TOKEN.to_owned(), SecurityScheme::Http(scheme).into());
+        components.security_schemes.insert(name.to_owned(), SecurityScheme::Http(scheme).into());
     }
     routes
 }

@@ -9,10 +9,25 @@ use subtle::{Choice, ConstantTimeEq};
 use crate::secret::Secret;
 
 /// What stands for a token where it must not be kept or compared itself.
-pub(super) type TokenHash = [u8; 32];
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenHash([u8; 32]);
 
-pub(super) fn hash(token: &SecretString) -> TokenHash {
-    Sha256::digest(token.expose_secret().as_bytes()).into()
+impl TokenHash {
+    /// Of that token.
+    pub fn of(token: &SecretString) -> Self {
+        Self(Sha256::digest(token.expose_secret().as_bytes()).into())
+    }
+
+    /// Whether both are of the same token. How long this takes tells nothing.
+    pub fn is(&self, other: &Self) -> bool {
+        self.ct_eq(other).into()
+    }
+}
+
+impl ConstantTimeEq for TokenHash {
+    fn ct_eq(&self, other: &Self) -> Choice {
+        self.0.ct_eq(&other.0)
+    }
 }
 
 /// The token that the services share.
@@ -30,7 +45,7 @@ impl SharedToken {
 
     /// Whether `presented` is it. How long this takes tells nothing: hashes are of one length, and all are compared.
     pub(super) fn is(&self, presented: &TokenHash) -> bool {
-        let same = |token: &SecretString| hash(token).ct_eq(presented);
+        let same = |token: &SecretString| TokenHash::of(token).ct_eq(presented);
         let current = same(&self.secret.current());
         let before = self.secret.previous().map_or(Choice::from(0), |replaced| {
             let age = SystemTime::now().duration_since(replaced.at).unwrap_or_default();
@@ -45,7 +60,7 @@ mod tests {
     use super::*;
 
     fn is(shared: &SharedToken, token: &str) -> bool {
-        shared.is(&hash(&token.into()))
+        shared.is(&TokenHash::of(&token.into()))
     }
 
     #[test]

@@ -1,5 +1,6 @@
 use async_trait::async_trait;
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::routing::{get, post};
 use clap::Parser;
 use http::header::WWW_AUTHENTICATE;
@@ -25,11 +26,13 @@ struct Cluster;
 
 #[async_trait]
 impl TokenReviewer for Cluster {
-    async fn review(&self, token: &SecretString, _: Option<&str>) -> Result<Option<String>, ReviewError> {
+    async fn review(&self, token: &SecretString, _: Option<&str>) -> Result<Option<User>, ReviewError> {
+        let account =
+            |name: &str| Some(User { name: format!("system:serviceaccount:bridge:{name}"), ..User::default() });
         match token.expose_secret() {
             "down" => Err(ReviewError("no connection".to_owned())),
-            "of-normalizer" => Ok(Some("system:serviceaccount:bridge:normalizer".to_owned())),
-            "of-other" => Ok(Some("system:serviceaccount:bridge:other".to_owned())),
+            "of-normalizer" => Ok(account("normalizer")),
+            "of-other" => Ok(account("other")),
             _ => Ok(None),
         }
     }

@@ -35,8 +35,9 @@ pub(crate) fn answer(
             None => unauthenticated(),
         },
         "SubjectAccessReview" => {
-            let mut user = User::named(review["spec"]["user"].as_str().unwrap_or_default());
-            user.groups.extend(super::types::strings(&review["spec"]["groups"]));
+            // Nothing is concluded from the name: whoever asks has to say in which groups the user is.
+            let name = review["spec"]["user"].as_str().unwrap_or_default().to_owned();
+            let user = User { name, groups: super::types::strings(&review["spec"]["groups"]), audience: None };
             access(&review, &user, state)
         }
         _ => access(&review, caller, state),
