@@ -1,5 +1,6 @@
 //! A Model Registry: the REST API of Kubeflow's, on an embedded SQLite file or a database server.
 
+pub mod access;
 pub mod api;
 pub mod catalog;
 pub mod database;

@@ -19,6 +19,7 @@ use service::{Listen, Metrics, Readiness, Running, Secret, ServerBuilder, Shutdo
 use sqlx::migrate::MigrateError;
 use url::Url;
 
+use crate::access::Access;
 use crate::api::{self, Failure};
 use crate::catalog::{self, Catalog};
 use crate::database::Database;
@@ -54,21 +55,24 @@ pub async fn proxy(settings: ProxySettings, shutdown: Shutdown) -> anyhow::Resul
 
 /// Starts to serve the registry: when this returns, it listens. Until its database is there it answers 503.
 pub async fn start(settings: ProxySettings, shutdown: Shutdown) -> anyhow::Result<Registry> {
+    let access = Access::new(&settings.access).await?;
     let database = Database::at(&settings.database.place()?);
     let store = Store::new(database.clone());
     let readiness = Readiness::not_ready("the database was not reached yet");
     let catalog = settings.catalogs_path.as_deref().map(Catalog::open).transpose().context("--catalogs-path")?;
     let mut server = ServerBuilder::new("model-registry");
     if let Some(catalog) = catalog {
-        server = server.described(catalog::router(catalog.clone()));
+        server = server.described(access.guard(catalog::router(catalog.clone())));
         tokio::spawn(catalog.follow(shutdown.child()));
     }
     let server = server
         .errors(api::errors())
         .described(
-            api::registry(&store)
-                .merge(feed::router(&store, shutdown.child()))
-                .layer(from_fn_with_state(readiness.clone(), only_when_ready)),
+            access.guard(
+                api::registry(&store)
+                    .merge(feed::router(&store, shutdown.child()))
+                    .layer(from_fn_with_state(readiness.clone(), only_when_ready)),
+            ),
         )
         .router(api::surroundings(readiness.clone()))
         .readiness(readiness.clone())

@@ -14,8 +14,10 @@ use url::Url;
 
 use crate::database::Place;
 
+mod access;
 mod dsn;
 
+pub use access::{AccessSettings, ServiceName, ServiceNameError};
 pub use dsn::DsnError;
 
 const DATASTORE: &str = "embedmd";
@@ -50,7 +52,8 @@ pub enum Command {
 /// What the registry that is served can be told.
 #[derive(Debug, Clone, Args)]
 pub struct ProxySettings {
-    /// The address to listen on: 0.0.0.0 for all of the machine's. Whoever reaches it may read and write
+    /// The address to listen on: 0.0.0.0 for all of the machine's. Whoever reaches it may read and write, unless it asks for
+    /// a token
     #[arg(long, env = "MR_HOSTNAME", default_value = "localhost", value_parser = hostname)]
     pub hostname: IpAddr,
 
@@ -73,6 +76,10 @@ pub struct ProxySettings {
     /// Where the registry is kept
     #[command(flatten)]
     pub database: DatabaseSettings,
+
+    /// Who may use it
+    #[command(flatten)]
+    pub access: AccessSettings,
 
     /// HTTPS
     #[command(flatten)]
@@ -228,6 +235,7 @@ impl ProxySettings {
             body_limit: BODY_LIMIT,
             catalogs_path: None,
             database,
+            access: AccessSettings::default(),
             tls: ServerTlsSettings::default(),
             log,
         }

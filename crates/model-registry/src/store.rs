@@ -10,6 +10,7 @@ use crate::model::{Draft, Id, Kind, Patch, Record, Value};
 
 mod changes;
 mod columns;
+mod detail;
 pub mod dump;
 mod history;
 mod read;
@@ -228,9 +229,34 @@ pub enum Upserted {
     Updated,
 }
 
-/// Who asks for a change, as far as that is known.
+/// Who asks for a change.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Actor(pub Option<String>);
+pub struct Actor {
+    /// Their name, as far as that is known.
+    pub name: Option<String>,
+    /// What they may do.
+    pub rank: Rank,
+}
+
+/// What somebody may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Rank {
+    /// Everything but what is left to admins: to archive, and to take back from the archive.
+    Editor,
+    /// Everything, as everyone may where nobody has to say who they are.
+    #[default]
+    Admin,
+}
+
+impl Actor {
+    /// The longest name, in characters.
+    const LONGEST_NAME: usize = 255;
+
+    /// Somebody of that name, of which the beginning is kept if it is very long.
+    pub fn named(name: &str, rank: Rank) -> Self {
+        Self { name: Some(name.chars().take(Self::LONGEST_NAME).collect()), rank }
+    }
+}
 
 /// The state in which somebody saw a resource who wants to change it: its [`Record::updated`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -258,6 +284,9 @@ pub enum StoreError {
     /// What was given can't be kept.
     #[error("{0}")]
     Invalid(String),
+    /// Whoever asks may not do that.
+    #[error("{0}")]
+    Forbidden(String),
     /// The resource was changed since the caller saw it.
     #[error("{what} {id} was changed since it was read: read it again")]
     Outdated {

@@ -58,6 +58,10 @@ impl From<StoreError> for Failure {
             StoreError::NotFound { .. } => Self::not_found(error),
             StoreError::Conflict(_) => Self::new(StatusCode::CONFLICT, format!("{error}: conflict")),
             StoreError::Invalid(_) => Self::bad_request(error),
+            StoreError::Forbidden(_) => {
+                tracing::warn!("refused: {error}");
+                Self::new(StatusCode::FORBIDDEN, error.to_string())
+            }
             StoreError::Outdated { .. } => Self::new(StatusCode::PRECONDITION_FAILED, error.to_string()),
             StoreError::Unavailable(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
             StoreError::Database(_) => {

@@ -1,7 +1,6 @@
 //! The ledger: who changed what, and when, in the order in which changes were committed.
 
 use jiff::Timestamp;
-use serde_json::json;
 use tokio::sync::watch;
 
 use super::columns::broken;
@@ -108,18 +107,15 @@ impl Ledger {
         actor: &Actor,
         action: Action,
         record: &Record,
+        detail: String,
     ) -> Result<(), StoreError> {
         let mut statement = transaction
             .statement("INSERT INTO change_log (seq, at, actor, action, kind, resource_id, detail) VALUES (");
-        statement.bind_all([self.next, Timestamp::now().as_millisecond()]).push(", ").bind(actor.0.clone());
+        statement.bind_all([self.next, Timestamp::now().as_millisecond()]).push(", ").bind(actor.name.clone());
         statement.push(", ").bind_all([action.name(), record.kind.name()]).push(", ").bind(record.id.get());
-        statement.push(", ").bind(detail(record)).push(")");
+        statement.push(", ").bind(detail).push(")");
         transaction.execute(statement).await?;
         self.next += 1;
         Ok(())
     }
-}
-
-fn detail(record: &Record) -> String {
-    json!({ "name": record.name }).to_string()
 }

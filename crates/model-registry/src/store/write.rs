@@ -5,13 +5,16 @@ use uuid::Uuid;
 
 use super::changes::{Action, Ledger};
 use super::columns::{ROOT, broken, param, property_params};
+use super::detail;
 use super::read::{find, get};
-use super::{Actor, Expected, Offered, StoreError, Upserted, Whom};
+use super::{Actor, Expected, Offered, Rank, StoreError, Upserted, Whom};
 use crate::database::{Param, Transaction};
 use crate::model::{Draft, Fields, Form, Given, Id, Kind, Parent, Patch, Properties, Record, Value};
 
 /// The longest name, with its parent's id before it where there is one, in characters.
 const LONGEST_NAME: usize = 255;
+/// The state of what is out of use.
+const ARCHIVED: &str = "ARCHIVED";
 
 /// A change that somebody wants.
 #[derive(Debug)]
@@ -40,7 +43,7 @@ impl Writing<'_> {
                 if matches!(expected, Expected::AsOf(updated) if updated != before.updated) {
                     return Err(StoreError::Outdated { what: before.kind.title(), id });
                 }
-                Ok((self.update(before, patch).await?, Upserted::Updated))
+                Ok((self.update(before, patch, None).await?, Upserted::Updated))
             }
             Command::Offer { owner, offered } => self.offer(owner, offered).await,
         }
@@ -54,6 +57,7 @@ impl Writing<'_> {
         check_external_id(draft.external_id.as_deref())?;
         check_properties(&draft.properties)?;
         fill(kind, &mut draft.fields)?;
+        self.check_archive(kind, &Fields::new(), &draft.fields)?;
         self.check_references(kind, &draft.fields).await?;
         let now = Timestamp::now().as_millisecond();
         let mut statement = self.transaction.statement(
@@ -87,7 +91,8 @@ impl Writing<'_> {
             fields: draft.fields,
             properties: draft.properties,
         };
-        self.ledger.note(self.transaction, self.actor, Action::Created, &record).await?;
+        let detail = detail::of_new(&record);
+        self.ledger.note(self.transaction, self.actor, Action::Created, &record, detail).await?;
         Ok(record)
     }
 
@@ -112,6 +117,18 @@ impl Writing<'_> {
             return Err(StoreError::Invalid(format!("a {} needs a parent", draft.kind.title())));
         };
         get(&mut *self.transaction, of, parent).await.map(Some)
+    }
+
+    /// Admins alone put something out of use, and back into it.
+    fn check_archive(&self, kind: Kind, before: &Fields, after: &Fields) -> Result<(), StoreError> {
+        let is_archived = |fields: &Fields| fields.get("state") == Some(&Value::Text(ARCHIVED.to_owned()));
+        if self.actor.rank == Rank::Admin || is_archived(before) == is_archived(after) {
+            return Ok(());
+        }
+        let (who, what) = (self.actor.name.as_deref().unwrap_or("somebody"), kind.title());
+        Err(StoreError::Forbidden(format!(
+            "{who} may not archive a {what}, or take one back from the archive: this is left to admins of the registry"
+        )))
     }
 
     /// What other resources the fields name, which have to be there.
@@ -156,7 +173,8 @@ impl Writing<'_> {
         Ok(())
     }
 
-    async fn update(&mut self, before: Record, patch: Patch) -> Result<Record, StoreError> {
+    /// Changes a resource, which was linked to that one if any.
+    async fn update(&mut self, before: Record, patch: Patch, linked: Option<Id>) -> Result<Record, StoreError> {
         let mut after = before.clone();
         after.updated = Timestamp::now().as_millisecond().max(before.updated + 1);
         check_external_id(patch.external_id.as_deref())?;
@@ -166,6 +184,7 @@ impl Writing<'_> {
         let given: Fields = patch.fields.into_iter().filter(|(name, _)| changeable(name)).collect();
         self.check_references(after.kind, &given).await?;
         after.fields.extend(given);
+        self.check_archive(after.kind, &before.fields, &after.fields)?;
         if let Some(properties) = patch.properties {
             check_properties(&properties)?;
             after.properties = properties;
@@ -180,7 +199,8 @@ impl Writing<'_> {
             self.transaction.execute(statement).await?;
             self.insert_properties(after.kind, after.id.get(), &after.properties).await?;
         }
-        self.ledger.note(self.transaction, self.actor, Action::Updated, &after).await?;
+        let detail = detail::of_change(&before, &after, linked);
+        self.ledger.note(self.transaction, self.actor, Action::Updated, &after, detail).await?;
         Ok(after)
     }
 
@@ -219,12 +239,14 @@ impl Writing<'_> {
                     draft.kind.title()
                 )));
             }
-            (self.update(before, patch).await?, Upserted::Updated)
+            let is_new = self.link(owner, before.id).await?;
+            (self.update(before, patch, is_new.then_some(owner)).await?, Upserted::Updated)
         } else {
             draft.parent = Some(owner);
-            (self.create(draft).await?, Upserted::Created)
+            let made = self.create(draft).await?;
+            self.link(owner, made.id).await?;
+            (made, Upserted::Created)
         };
-        self.link(owner, &done.0).await?;
         if kind == Kind::ExperimentRun && done.0.kind == Kind::Metric {
             self.remember_metric(owner, &done.0).await?;
         }
@@ -237,17 +259,18 @@ impl Writing<'_> {
         find(&mut *self.transaction, &[draft.kind], &Whom::Name { name, parent: Some(owner) }).await
     }
 
-    async fn link(&mut self, owner: Id, artifact: &Record) -> Result<(), StoreError> {
-        let pair = [owner.get(), artifact.id.get()];
+    /// Links an artifact to a version or a run; `false` if it was already.
+    async fn link(&mut self, owner: Id, artifact: Id) -> Result<bool, StoreError> {
+        let pair = [owner.get(), artifact.get()];
         let mut known = self.transaction.statement("SELECT owner_id FROM artifact_link WHERE owner_id = ");
         known.bind(pair[0]).push(" AND artifact_id = ").bind(pair[1]);
         if !self.transaction.fetch(known, &[]).await?.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let mut statement = self.transaction.statement("INSERT INTO artifact_link (owner_id, artifact_id) VALUES (");
         statement.bind_all(pair).push(")");
         self.transaction.execute(statement).await?;
-        Ok(())
+        Ok(true)
     }
 
     async fn remember_metric(&mut self, run: Id, metric: &Record) -> Result<(), StoreError> {
