@@ -91,8 +91,8 @@ pub(super) fn mysql(dsn: &str, settings: &DatabaseSettings) -> Result<MySqlConne
 /// The last `/` parts the database from all before it, and the last `@` before that the credentials from the address: either
 /// may be in a password, which is not escaped.
 fn of_go(dsn: &str) -> Option<MySqlConnectOptions> {
-    let (dsn, parameters) = dsn.split_once('?').unwrap_or((dsn, ""));
-    let (before, database) = dsn.rsplit_once('/')?;
+    let (before, behind) = dsn.rsplit_once('/')?;
+    let (database, parameters) = behind.split_once('?').unwrap_or((behind, ""));
     let (credentials, address) = before.rsplit_once('@').unwrap_or(("", before));
     let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
     let mut options = MySqlConnectOptions::new().database(database);
@@ -132,6 +132,7 @@ mod tests {
 
     #[rstest]
     #[case("root:demo@tcp(db:3307)/metadb?charset=utf8mb4", ("root", "db", 3307, "metadb"))]
+    #[case("root:p?ss@tcp(db)/metadb?charset=utf8mb4", ("root", "db", 3306, "metadb"))]
     #[case("root:p@ss/w:rd@tcp(db.ns.svc:3306)/metadb", ("root", "db.ns.svc", 3306, "metadb"))]
     #[case("u@tcp(db)/m", ("u", "db", 3306, "m"))]
     #[case("u:p@tcp([::1]:3306)/m", ("u", "::1", 3306, "m"))]
