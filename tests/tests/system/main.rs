@@ -20,6 +20,7 @@ mod monitoring;
 mod outages;
 mod process;
 mod push;
+mod registry;
 mod sample;
 mod secrets;
 mod storage_crashes;

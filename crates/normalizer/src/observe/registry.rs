@@ -6,7 +6,7 @@ use rand::Rng as _;
 use registry_client::RegistryError;
 use service::Shutdown;
 use service::telemetry::{TARGET, failed};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
@@ -58,20 +58,21 @@ struct Schedule {
 impl Poller {
     /// Reads until `shutdown`.
     pub async fn run(self, shutdown: Shutdown) {
-        let news = Notify::new();
+        let (news, well) = (Notify::new(), watch::Sender::new(false));
         tokio::select! {
-            () = self.poll(&news, &shutdown) => (),
-            () = news::follow(&self.reader.client, &news) => (),
+            () = self.poll(&news, &well, &shutdown) => (),
+            () = news::follow(&self.reader.client, well.subscribe(), &news) => (),
             () = shutdown.cancelled() => (),
         }
     }
 
-    async fn poll(&self, news: &Notify, shutdown: &Shutdown) {
+    async fn poll(&self, news: &Notify, well: &watch::Sender<bool>, shutdown: &Shutdown) {
         let mut memory = Memory::default();
         let now = Instant::now();
         let mut schedule = Schedule { poll: now, resync: now, failures: 0 };
         loop {
             let Some(pause) = shutdown.unless(self.turn(&mut memory, &mut schedule)).await else { return };
+            well.send_replace(schedule.failures == 0);
             let hurried = async {
                 tokio::select! {
                     () = tokio::time::sleep(pause) => false,
