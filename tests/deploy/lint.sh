@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# `make lint-deploy`: every kustomization renders, and what it renders fits its schema.
+# `make lint-deploy`: every kustomization renders, what it renders fits its schema, and what runs our own registry, there and in
+# deploy/compose, fits its program.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -29,3 +30,7 @@ for component in "${components[@]}"; do
     }
 done
 "$tools/python" tests/deploy/check.py tests/deploy/schemas "$rendered"/*.yaml
+"$tools/python" tests/deploy/registry.py "$rendered"/*.yaml
+compose=deploy/compose/docker-compose.yaml
+"$tools/python" tests/deploy/compose.py "$compose"
+"$tools/python" tests/deploy/compose.py "$compose" deploy/compose/mariadb.yaml

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Holds Dockerfiles, workflows and scripts against their linters, the Dockerfiles against each other, and the documents' links
-# and alerts against what is there.
+# Holds Dockerfiles, workflows, scripts and deploy/compose against their linters and schemas, the Dockerfiles against each
+# other, and the documents' links and alerts against what is there.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 status=0
@@ -56,5 +56,6 @@ if [ -n "$tools" ]; then
     shellcheck --severity=warning "${scripts[@]}" || status=1
     tests/lint/docs.py || status=1
     check-jsonschema --builtin-schema vendor.renovate renovate.json || status=1
+    check-jsonschema --builtin-schema vendor.compose-spec deploy/compose/*.yaml || status=1
 fi
 exit "$status"
