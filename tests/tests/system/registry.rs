@@ -14,8 +14,7 @@ use testkit::eventually;
 
 async fn start(directory: &TempDir, shutdown: &Shutdown) -> (Registry, String) {
     let database = DatabaseSettings::sqlite_in(directory.path());
-    let registry =
-        run::start(ProxySettings::here(database, LogSettings::default()), shutdown.clone()).await.unwrap();
+    let registry = run::start(ProxySettings::here(database, LogSettings::default()), shutdown.clone()).await.unwrap();
     registry.readiness.until_ready().await;
     let url = registry.url().unwrap().to_string();
     (registry, url)

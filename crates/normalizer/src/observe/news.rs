@@ -43,12 +43,7 @@ fn pause_after(error: &RegistryError) -> Duration {
 }
 
 /// Listens until the registry no longer tells, or is no longer well; answers how long to leave it alone.
-async fn listen(
-    client: &RegistryClient,
-    begin: String,
-    well: &mut watch::Receiver<bool>,
-    news: &Notify,
-) -> Duration {
+async fn listen(client: &RegistryClient, begin: String, well: &mut watch::Receiver<bool>, news: &Notify) -> Duration {
     let mut since = begin;
     loop {
         let asked = Instant::now();
