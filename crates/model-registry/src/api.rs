@@ -19,6 +19,7 @@ mod route;
 mod version;
 
 pub use failure::Failure;
+pub(crate) use params::Params;
 pub use version::Version;
 
 use axum::Router;

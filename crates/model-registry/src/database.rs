@@ -109,11 +109,6 @@ impl Database {
         }
     }
 
-    /// Whether it answers.
-    pub async fn ping(&self) -> sqlx::Result<()> {
-        self.fetch(self.statement("SELECT 1"), &[]).await.map(drop)
-    }
-
     /// What it answers, each row as cells of these types.
     pub fn fetch<'a>(&'a self, statement: Statement, types: &'a [Type]) -> BoxFuture<'a, sqlx::Result<Vec<Row>>> {
         Box::pin(async move {

@@ -14,13 +14,14 @@ use axum::Json;
 use axum::extract::{Query, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use futures::Stream;
 use futures::stream::unfold;
 use http::header::ACCEPT;
 use http::{HeaderMap, HeaderName, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use service::Shutdown;
+use service::{Shutdown, openapi};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout};
 use utoipa::{IntoParams, ToSchema};
@@ -30,6 +31,8 @@ use utoipa_axum::routes;
 use crate::api::Failure;
 use crate::store::{Change, Store, StoreError};
 
+const PATH: &str = "/api/model_registry/v1alpha3/changes";
+const PATH_V1: &str = "/api/model_registry/v1/changes";
 /// What an answer holds at most, and holds unless less is asked for.
 const LIMIT: u32 = 1000;
 /// How long an answer is held back at most, in seconds: less than what a request may take.
@@ -51,7 +54,9 @@ struct Feed {
 /// The route, in both versions of the API. Whoever waits is let go at `shutdown`.
 pub fn router(store: &Store, shutdown: Shutdown) -> OpenApiRouter {
     let feed = Feed { store: store.clone(), places: Arc::new(Semaphore::new(LISTENERS)), shutdown };
-    OpenApiRouter::new().routes(routes!(changes)).routes(routes!(changes_v1)).with_state(feed)
+    let mut routes = OpenApiRouter::new().routes(routes!(changes)).route(PATH_V1, get(changes));
+    openapi::alias(routes.get_openapi_mut(), PATH, PATH_V1, "changes_v1");
+    routes.with_state(feed)
 }
 
 /// Which changes.
@@ -112,23 +117,14 @@ impl From<Change> for Shown {
 
 /// What has changed
 #[utoipa::path(
-    get, path = "/api/model_registry/v1alpha3/changes", tag = "changes", params(Asked),
+    get, path = PATH, tag = "changes", params(Asked),
     responses((status = OK, description = "The changes, or the number to begin with", body = Changes))
 )]
-async fn changes(state: State<Feed>, asked: Query<Asked>, headers: HeaderMap) -> Result<Response, Failure> {
-    answer(state, asked, headers).await
-}
-
-/// What has changed
-#[utoipa::path(
-    get, path = "/api/model_registry/v1/changes", tag = "changes", params(Asked),
-    responses((status = OK, description = "The changes, or the number to begin with", body = Changes))
-)]
-async fn changes_v1(state: State<Feed>, asked: Query<Asked>, headers: HeaderMap) -> Result<Response, Failure> {
-    answer(state, asked, headers).await
-}
-
-async fn answer(State(feed): State<Feed>, Query(asked): Query<Asked>, headers: HeaderMap) -> Result<Response, Failure> {
+async fn changes(
+    State(feed): State<Feed>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
     let listens = headers.get(ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"text/event-stream"));
     let Some(since) = asked.since else {
         let next = feed.store.last_change().await?;

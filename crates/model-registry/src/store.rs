@@ -35,11 +35,6 @@ impl Store {
         Self { writer: Writer::start(database.clone()), database }
     }
 
-    /// Whether the database answers.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        Ok(self.database.ping().await?)
-    }
-
     /// Makes a resource.
     pub async fn create(&self, draft: Draft, actor: &Actor) -> Result<Record, StoreError> {
         Ok(self.writer.run(Command::Create(draft), actor).await?.0)

@@ -17,14 +17,10 @@ pub mod mariadb;
 pub mod openapi;
 pub mod postgres;
 pub mod registry;
+mod skipped;
 pub mod wait;
 
 pub use wait::{Observation, eventually, free_port};
-
-/// Says that tests are skipped, past the capture of tests' output, which would hide it.
-pub(crate) fn say_loudly(what: &str) {
-    let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("\n*** SKIPPED: {what}\n").as_bytes());
-}
 
 /// Bytes that no compression makes shorter, the same each time.
 pub fn noise(length: usize) -> Vec<u8> {

@@ -66,7 +66,7 @@ impl MariaDbServer {
         match Programs::find() {
             Ok(programs) => Some(Self::start_with(programs)),
             Err(missing) => {
-                say_once_that_tests_are_skipped(&missing);
+                crate::skipped::without_server("MariaDB", "REQUIRE_MARIADB", &missing);
                 None
             }
         }
@@ -175,11 +175,4 @@ fn user() -> Option<&'static str> {
 
 fn option(name: &str, path: &Path) -> String {
     format!("--{name}={}", path.display())
-}
-
-fn say_once_that_tests_are_skipped(missing: &str) {
-    static SAID: OnceLock<()> = OnceLock::new();
-    let required = std::env::var_os("REQUIRE_MARIADB").is_some_and(|value| !value.is_empty() && value != "0");
-    assert!(!required, "REQUIRE_MARIADB is set, but {missing}");
-    SAID.get_or_init(|| crate::say_loudly(&format!("all tests with MariaDB: {missing} (run tests/setup/mariadb.sh)")));
 }

@@ -109,14 +109,14 @@ impl Api {
         let id = call.id()?;
         // Beneath other kinds nothing else can be; artifacts are linked to versions and runs.
         if branch.is_of_artifacts() || branch.without_parent == WithoutParent::NotFound {
-            match (self.store.get(&[branch.of], id).await, branch.without_parent) {
+            match (self.store.check(&[branch.of], id).await, branch.without_parent) {
                 (Err(StoreError::NotFound { .. }), WithoutParent::Empty) => {
                     let page = listing::page_query(&call.params)?;
                     let nothing = Page { items: Vec::new(), next: None };
                     return self.known_list(call, &nothing, &page);
                 }
                 (parent, _) => parent?,
-            };
+            }
         }
         self.list(call, branch.kinds, Some(id)).await
     }

@@ -7,11 +7,11 @@ use crate::model::Id;
 
 /// The parameters after the `?`.
 #[derive(Debug, Default)]
-pub(super) struct Params(Vec<(String, String)>);
+pub(crate) struct Params(Vec<(String, String)>);
 
 impl Params {
     /// Those of an address, which may hold no NUL bytes anywhere.
-    pub(super) fn of(uri: &Uri) -> Result<Self, Failure> {
+    pub(crate) fn of(uri: &Uri) -> Result<Self, Failure> {
         let query = uri.query().unwrap_or_default();
         let pairs: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         let in_query = pairs.iter().any(|(name, value)| name.contains('\0') || value.contains('\0'));
@@ -22,9 +22,15 @@ impl Params {
     }
 
     /// The first of that name; an empty one says nothing.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let first = self.0.iter().find(|(given, _)| given == name)?;
         Some(first.1.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// All of that name; empty ones say nothing.
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let given = self.0.iter().filter(move |(given, value)| given == name && !value.is_empty());
+        given.map(|(_, value)| value.as_str())
     }
 
     /// The same as text of its own.

@@ -8,14 +8,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use url::form_urlencoded;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Catalog;
 use super::models::{Model, Snapshot, Source};
-use crate::api::Failure;
+use crate::api::{Failure, Params};
 
 /// Of a page, unless the request says otherwise.
 const PAGE_SIZE: usize = 10;
@@ -54,13 +53,13 @@ pub fn router(catalog: Catalog) -> OpenApiRouter {
 /// Sources
 #[utoipa::path(get, path = "/api/model_catalog/v1alpha1/sources", tag = "catalog", responses((status = OK, description = "A page of sources", body = Shown)))]
 async fn sources(State(catalog): State<Catalog>, uri: Uri) -> Answer {
-    let asked = Asked::of(&uri)?;
+    let asked = Params::of(&uri)?;
     let snapshot = catalog.snapshot();
-    let name = asked.text("name").map(str::to_lowercase);
+    let name = asked.get("name").map(str::to_lowercase);
     let is_meant = |source: &&Source| name.as_ref().is_none_or(|name| source.name.to_lowercase().contains(name));
-    let of_models = asked.text("assetType").is_none_or(|asset| asset == "models");
+    let of_models = asked.get("assetType").is_none_or(|asset| asset == "models");
     let sources = snapshot.sources.iter().filter(|_| of_models).filter(is_meant);
-    asked.page(sources.map(|source| (source.id.clone(), shown_source(source))).collect())
+    page(&asked, sources.map(|source| (source.id.clone(), shown_source(source))).collect())
 }
 
 fn shown_source(source: &Source) -> Value {
@@ -80,7 +79,7 @@ fn shown_source(source: &Source) -> Value {
 /// Labels of sources
 #[utoipa::path(get, path = "/api/model_catalog/v1alpha1/labels", tag = "catalog", responses((status = OK, description = "A page of labels", body = Shown)))]
 async fn labels(State(catalog): State<Catalog>, uri: Uri) -> Answer {
-    let asked = Asked::of(&uri)?;
+    let asked = Params::of(&uri)?;
     let snapshot = catalog.snapshot();
     let name = |label: &Map<String, Value>| label.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
     let mut labels: Vec<(String, Value)> =
@@ -89,20 +88,20 @@ async fn labels(State(catalog): State<Catalog>, uri: Uri) -> Answer {
     let used: BTreeSet<&String> = snapshot.sources.iter().flat_map(|source| &source.labels).collect();
     let others = used.into_iter().filter(|label| !described.contains(*label));
     labels.extend(others.map(|label| (label.clone(), json!({ "name": label }))));
-    asked.page(labels)
+    page(&asked, labels)
 }
 
 /// Models
 #[utoipa::path(get, path = "/api/model_catalog/v1alpha1/models", tag = "catalog", responses((status = OK, description = "A page of models", body = Shown)))]
 async fn models(State(catalog): State<Catalog>, uri: Uri) -> Answer {
-    let asked = Asked::of(&uri)?;
+    let asked = Params::of(&uri)?;
     let snapshot = catalog.snapshot();
-    let (sources, labels) = (asked.texts("source"), asked.texts("sourceLabel"));
+    let (sources, labels) = (asked.all("source").collect::<Vec<_>>(), asked.all("sourceLabel").collect::<Vec<_>>());
     let source_is_meant = |source: &&Source| {
         (sources.is_empty() || sources.contains(&source.id.as_str()))
             && (labels.is_empty() || source.labels.iter().any(|label| labels.contains(&label.as_str())))
     };
-    let words = asked.text("q");
+    let words = asked.get("q");
     let model_is_meant = |(_, model): &(&String, &Model)| words.is_none_or(|words| model.is_like(words));
     let meant = snapshot.sources.iter().filter(source_is_meant).flat_map(|source| &source.models);
     let mut found: Vec<(String, Value)> = meant
@@ -113,7 +112,7 @@ async fn models(State(catalog): State<Catalog>, uri: Uri) -> Answer {
         })
         .collect();
     found.sort_by(|(a, _), (b, _)| a.cmp(b));
-    asked.page(found)
+    page(&asked, found)
 }
 
 /// What models can be told apart by
@@ -166,75 +165,50 @@ async fn model(State(catalog): State<Catalog>, Path((source, name)): Path<(Strin
 }
 
 fn artifacts(model: &Model, only: Option<&str>, uri: &Uri) -> Answer {
-    let asked = Asked::of(uri)?;
-    let mut wanted = asked.texts("artifactType");
-    wanted.extend(asked.texts("artifact_type"));
-    wanted.extend(only);
+    let asked = Params::of(uri)?;
+    let wanted: Vec<&str> = asked.all("artifactType").chain(asked.all("artifact_type")).chain(only).collect();
     let is_meant = |artifact: &&Map<String, Value>| {
         let of = artifact.get("artifactType").and_then(Value::as_str).unwrap_or_default();
         wanted.is_empty() || wanted.contains(&of)
     };
     let found = model.artifacts.iter().filter(is_meant);
-    asked
-        .page(found.enumerate().map(|(index, fields)| (format!("{index:09}"), Value::Object(fields.clone()))).collect())
+    let found = found.enumerate().map(|(index, fields)| (format!("{index:09}"), Value::Object(fields.clone())));
+    page(&asked, found.collect())
 }
 
-/// What a request asks for.
-struct Asked(Vec<(String, String)>);
-
-impl Asked {
-    fn of(uri: &Uri) -> Result<Self, Failure> {
-        let pairs: Vec<(String, String)> =
-            form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
-        if pairs.iter().any(|(_, value)| value.contains('\0')) {
-            return Err(Failure::bad_request("a parameter holds a NUL byte"));
-        }
-        Ok(Self(pairs))
+/// The page of these, which are in their order, each with a key that none of the others has.
+fn page(asked: &Params, mut all: Vec<(String, Value)>) -> Answer {
+    if asked.get("sortOrder") == Some("DESC") {
+        all.reverse();
     }
-
-    fn texts(&self, name: &str) -> Vec<&str> {
-        let given = self.0.iter().filter(|(given, value)| given == name && !value.is_empty());
-        given.map(|(_, value)| value.as_str()).collect()
-    }
-
-    fn text(&self, name: &str) -> Option<&str> {
-        self.texts(name).first().copied()
-    }
-
-    /// The page of these, which are in their order, each with a key that none of the others has.
-    fn page(&self, mut all: Vec<(String, Value)>) -> Answer {
-        if self.text("sortOrder") == Some("DESC") {
-            all.reverse();
-        }
-        let size = match self.text("pageSize") {
-            None => PAGE_SIZE,
-            Some(text) => match text.parse() {
-                Ok(size @ 1..) => usize::min(size, LARGEST_PAGE),
-                _ => return Err(Failure::bad_request(format!("pageSize is {text:?}, which is no number from 1 on"))),
-            },
-        };
-        let begin = match self.text("nextPageToken") {
-            None => 0,
-            Some(token) => {
-                let key = URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-                let key = key.ok_or_else(|| Failure::bad_request("nextPageToken is none of ours"))?;
-                // What it named may have gone since: the list goes on where it would be.
-                let after = |(other, _): &(String, Value)| match self.text("sortOrder") {
-                    Some("DESC") => *other < key,
-                    _ => *other > key,
-                };
-                match all.iter().position(|(other, _)| *other == key) {
-                    Some(last) => last + 1,
-                    None => all.iter().position(after).unwrap_or(all.len()),
-                }
+    let size = match asked.get("pageSize") {
+        None => PAGE_SIZE,
+        Some(text) => match text.parse() {
+            Ok(size @ 1..) => usize::min(size, LARGEST_PAGE),
+            _ => return Err(Failure::bad_request(format!("pageSize is {text:?}, which is no number from 1 on"))),
+        },
+    };
+    let begin = match asked.get("nextPageToken") {
+        None => 0,
+        Some(token) => {
+            let key = URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+            let key = key.ok_or_else(|| Failure::bad_request("nextPageToken is none of ours"))?;
+            // What it named may have gone since: the list goes on where it would be.
+            let after = |(other, _): &(String, Value)| match asked.get("sortOrder") {
+                Some("DESC") => *other < key,
+                _ => *other > key,
+            };
+            match all.iter().position(|(other, _)| *other == key) {
+                Some(last) => last + 1,
+                None => all.iter().position(after).unwrap_or(all.len()),
             }
-        };
-        let more = all.len() > begin + size;
-        let items: Vec<(String, Value)> = all.into_iter().skip(begin).take(size).collect();
-        let last = items.last().filter(|_| more);
-        let next_page_token = last.map(|(key, _)| URL_SAFE_NO_PAD.encode(key)).unwrap_or_default();
-        let items: Vec<Value> = items.into_iter().map(|(_, value)| value).collect();
-        let shown = Shown { size: items.len(), items, next_page_token, page_size: size };
-        serde_json::to_value(shown).map(Json).map_err(|error| Failure::bad_request(error.to_string()))
-    }
+        }
+    };
+    let more = all.len() > begin + size;
+    let items: Vec<(String, Value)> = all.into_iter().skip(begin).take(size).collect();
+    let last = items.last().filter(|_| more);
+    let next_page_token = last.map(|(key, _)| URL_SAFE_NO_PAD.encode(key)).unwrap_or_default();
+    let items: Vec<Value> = items.into_iter().map(|(_, value)| value).collect();
+    let shown = Shown { size: items.len(), items, next_page_token, page_size: size };
+    serde_json::to_value(shown).map(Json).map_err(|error| Failure::bad_request(error.to_string()))
 }

@@ -90,14 +90,6 @@ pub struct Record {
     pub properties: Properties,
 }
 
-impl Record {
-    /// This run, as its artifacts name it.
-    pub fn as_run(&self) -> Option<OfRun> {
-        let experiment = self.parent.filter(|_| self.kind == Kind::ExperimentRun)?;
-        Some(OfRun { experiment, run: self.id })
-    }
-}
-
 /// The run that an artifact belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OfRun {

@@ -1,7 +1,7 @@
 //! What the metrics of runs were, each time that they were given.
 
 use super::columns::broken;
-use super::read::{cut, get, push_after, push_limit, push_order};
+use super::read::{cut, push_after, push_limit, push_order};
 use super::{HistoryQuery, Page, Store, StoreError};
 use crate::database::{Row, Type};
 use crate::model::{Fields, Id, Kind, OfRun, Record, Value};
@@ -25,7 +25,7 @@ impl Store {
     /// A part of the history of metrics; its items are metrics as they were.
     pub async fn history(&self, query: &HistoryQuery) -> Result<Page, StoreError> {
         if let Some(run) = query.run {
-            get(&self.database, &[Kind::ExperimentRun], run).await?;
+            self.check(&[Kind::ExperimentRun], run).await?;
         }
         let mut statement = self.database.statement(SELECT);
         if let Some(run) = query.run {

@@ -1,7 +1,7 @@
 //! Reading: one resource, and lists. A list takes two statements, however long it is: one for the resources, one for their
 //! custom properties.
 
-use super::columns::{Columns, PROPERTIES, PROPERTY_TYPES, ROOT, properties};
+use super::columns::{Columns, PROPERTIES, PROPERTY_TYPES, ROOT, broken, properties};
 use super::{Cursor, OrderBy, Page, PageQuery, Query, SortOrder, Store, StoreError, Whom};
 use crate::database::{Database, Row, Statement, Transaction, Type};
 use crate::model::{Id, Kind, Parent, Record, Table};
@@ -39,6 +39,11 @@ impl Store {
     /// The resource of one of these kinds that has that id.
     pub async fn get(&self, kinds: &[Kind], id: Id) -> Result<Record, StoreError> {
         get(&self.database, kinds, id).await
+    }
+
+    /// Whether there is a resource of one of these kinds that has that id; an error says that there is none.
+    pub async fn check(&self, kinds: &[Kind], id: Id) -> Result<(), StoreError> {
+        known(&self.database, kinds, id).await.map(drop)
     }
 
     /// The resource of one of these kinds that has that name or external id.
@@ -173,9 +178,21 @@ pub(super) async fn get(reader: impl Reader, kinds: &[Kind], id: Id) -> Result<R
     let by_id = |statement: &mut Statement| {
         statement.push(" AND r.id = ").bind(id.get());
     };
-    one(reader, kinds, "", by_id)
-        .await?
-        .ok_or_else(|| StoreError::NotFound { what: title(kinds), key: format!("id {id}") })
+    one(reader, kinds, "", by_id).await?.ok_or_else(|| no_such(kinds, id))
+}
+
+/// What a resource is and what it belongs to, which is all that those need to know who refer to it.
+pub(super) async fn known(mut reader: impl Reader, kinds: &[Kind], id: Id) -> Result<(Kind, Option<Id>), StoreError> {
+    let mut statement = reader.statement("SELECT kind, parent_id FROM resource WHERE id = ");
+    statement.bind(id.get()).push(" AND kind IN (").bind_all(kinds.iter().map(|kind| kind.name())).push(")");
+    let rows = reader.fetch(statement, &[Type::Text, Type::Integer]).await?;
+    let row = rows.first().ok_or_else(|| no_such(kinds, id))?;
+    let kind = row.text(0).and_then(Kind::named).ok_or_else(|| broken("a resource of no known kind"))?;
+    Ok((kind, row.integer(1).filter(|parent| *parent != ROOT).map(Id::kept)))
+}
+
+fn no_such(kinds: &[Kind], id: Id) -> StoreError {
+    StoreError::NotFound { what: title(kinds), key: format!("id {id}") }
 }
 
 pub(super) async fn find(reader: impl Reader, kinds: &[Kind], whom: &Whom) -> Result<Option<Record>, StoreError> {

@@ -6,10 +6,10 @@ use uuid::Uuid;
 use super::changes::{Action, Ledger};
 use super::columns::{ROOT, broken, param, property_params};
 use super::detail;
-use super::read::{find, get};
+use super::read::{find, get, known};
 use super::{Actor, Expected, Offered, Rank, StoreError, Upserted, Whom};
 use crate::database::{Param, Transaction};
-use crate::model::{Draft, Fields, Form, Given, Id, Kind, Parent, Patch, Properties, Record, Value};
+use crate::model::{Draft, Fields, Form, Given, Id, Kind, OfRun, Parent, Patch, Properties, Record, Value};
 
 /// The longest name, with its parent's id before it where there is one, in characters.
 const LONGEST_NAME: usize = 255;
@@ -51,7 +51,7 @@ impl Writing<'_> {
 
     async fn create(&mut self, mut draft: Draft) -> Result<Record, StoreError> {
         let kind = draft.kind;
-        let parent = self.parent(&draft).await?;
+        let run = self.check_parent(&draft).await?;
         let name = named(&mut draft)?;
         check_name(kind, draft.parent, &name)?;
         check_external_id(draft.external_id.as_deref())?;
@@ -82,7 +82,7 @@ impl Writing<'_> {
             kind,
             id: Id::kept(id),
             parent: draft.parent,
-            run: parent.filter(|_| kind.parent() == Parent::Linked).and_then(|parent| parent.as_run()),
+            run,
             name,
             external_id: draft.external_id,
             description: draft.description,
@@ -96,27 +96,21 @@ impl Writing<'_> {
         Ok(record)
     }
 
-    /// What a new resource belongs to, which has to be there.
-    async fn parent(&mut self, draft: &Draft) -> Result<Option<Record>, StoreError> {
+    /// What a new resource belongs to has to be there; answers the run, if it is one.
+    async fn check_parent(&mut self, draft: &Draft) -> Result<Option<OfRun>, StoreError> {
         let of: &[Kind] = match draft.kind.parent() {
             Parent::None => return Ok(None),
+            Parent::Linked if draft.parent.is_none() => return Ok(None),
             Parent::Named(kind, _) | Parent::OfPath(kind) => &[kind],
-            Parent::Linked => {
-                let Some(owner) = draft.parent else { return Ok(None) };
-                let version = get(&mut *self.transaction, &[Kind::ModelVersion], owner).await;
-                return match version {
-                    Err(StoreError::NotFound { .. }) => {
-                        get(&mut *self.transaction, &[Kind::ExperimentRun], owner).await
-                    }
-                    found => found,
-                }
-                .map(Some);
-            }
+            Parent::Linked => &[Kind::ModelVersion, Kind::ExperimentRun],
         };
         let Some(parent) = draft.parent else {
             return Err(StoreError::Invalid(format!("a {} needs a parent", draft.kind.title())));
         };
-        get(&mut *self.transaction, of, parent).await.map(Some)
+        Ok(match known(&mut *self.transaction, of, parent).await? {
+            (Kind::ExperimentRun, Some(experiment)) => Some(OfRun { experiment, run: parent }),
+            _ => None,
+        })
     }
 
     /// Admins alone put something out of use, and back into it.
@@ -137,7 +131,7 @@ impl Writing<'_> {
             if kind.field(name).is_some()
                 && let Some(Value::Integer(id)) = fields.get(name)
             {
-                get(&mut *self.transaction, &[of], Id::kept(*id)).await?;
+                known(&mut *self.transaction, &[of], Id::kept(*id)).await?;
             }
         }
         Ok(())
@@ -224,7 +218,7 @@ impl Writing<'_> {
 
     /// Makes an artifact of a version or a run, or changes and links one that is there.
     async fn offer(&mut self, (kind, owner): (Kind, Id), offered: Offered) -> Result<Done, StoreError> {
-        get(&mut *self.transaction, &[kind], owner).await?;
+        known(&mut *self.transaction, &[kind], owner).await?;
         let Offered { id, mut draft, patch } = offered;
         let known = match id {
             Some(id) => Some(get(&mut *self.transaction, &Kind::ARTIFACTS, id).await?),

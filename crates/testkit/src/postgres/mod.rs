@@ -56,7 +56,7 @@ impl PostgresServer {
         match Programs::find() {
             Ok(programs) => Some(Self::start_with(programs)),
             Err(missing) => {
-                say_once_that_tests_are_skipped(&missing);
+                crate::skipped::without_server("PostgreSQL", "REQUIRE_POSTGRES", &missing);
                 None
             }
         }
@@ -208,13 +208,4 @@ fn run(command: &mut Command, name: &str) {
     let output = command.output().unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{name} failed: {said}");
-}
-
-fn say_once_that_tests_are_skipped(missing: &str) {
-    static SAID: OnceLock<()> = OnceLock::new();
-    let required = std::env::var_os("REQUIRE_POSTGRES").is_some_and(|value| !value.is_empty() && value != "0");
-    assert!(!required, "REQUIRE_POSTGRES is set, but {missing}");
-    SAID.get_or_init(|| {
-        crate::say_loudly(&format!("all tests with PostgreSQL: {missing} (run tests/setup/postgresql.sh)"));
-    });
 }
