@@ -1,4 +1,4 @@
-//! Test-only peers: an in-memory Kubernetes API, a scripted registry, a scripted Backstage, a scripted GitHub,
+//! Test-only peers: an in-memory Kubernetes API, a scripted registry, a scripted Backstage, a scripted GitHub, an S3 server,
 //! PostgreSQL and MariaDB servers; inputs for parsers; and what holds an OpenAPI document against routes.
 #![allow(
     clippy::unwrap_used,
@@ -17,6 +17,7 @@ pub mod mariadb;
 pub mod openapi;
 pub mod postgres;
 pub mod registry;
+pub mod s3;
 mod skipped;
 pub mod wait;
 
