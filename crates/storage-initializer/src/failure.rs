@@ -51,7 +51,7 @@ impl Kind {
 }
 
 /// A failure: `what` happened to which object, and the `advice`, each a clause without a full stop. Neither has credentials.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Failure {
     /// In which way.
     pub kind: Kind,

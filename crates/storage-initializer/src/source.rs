@@ -12,6 +12,8 @@ use crate::checksum::Checksum;
 use crate::failure::Failure;
 use crate::relative::RelativePath;
 
+pub mod retry;
+
 /// Something to be downloaded: one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
