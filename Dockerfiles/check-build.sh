@@ -84,7 +84,7 @@ export TARGETARCH BUILDARCH
 lay_context
 time run_build_stage
 assemble_root
-for binary in normalizer storage-rest location model-catalog-bridge model-registry; do
+for binary in normalizer storage-rest location model-catalog-bridge model-registry storage-initializer; do
     inside "/usr/local/bin/$binary" --version
 done
 Dockerfiles/sizes.sh "$root/usr/local/bin"

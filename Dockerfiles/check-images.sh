@@ -32,7 +32,7 @@ while [ $# -gt 0 ]; do
     shift
 done
 mkdir -p "target/$target/release"
-for binary in normalizer storage-rest location model-catalog-bridge model-registry; do
+for binary in normalizer storage-rest location model-catalog-bridge model-registry storage-initializer; do
     echo "$binary for $target" > "target/$target/release/$binary"
     chmod 755 "target/$target/release/$binary"
 done
@@ -87,7 +87,7 @@ print(image["architecture"], config["User"], *config["Entrypoint"], config["Work
 make_stand_in
 ENGINE=buildah TAG=check PLATFORMS=linux/amd64,linux/arm64 RUST_IMAGE=localhost/stand-in Dockerfiles/images.sh > "$work/log" 2>&1 ||
     { tail -n 30 "$work/log" >&2; exit 1; }
-for service in normalizer storage-rest location model-catalog-bridge model-registry; do
+for service in normalizer storage-rest location model-catalog-bridge model-registry storage-initializer; do
     check_image "$service" amd64 x86_64-unknown-linux-gnu
     check_image "$service" arm64 aarch64-unknown-linux-gnu
     echo "$service: as it should be, for amd64 and arm64"

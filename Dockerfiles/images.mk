@@ -28,6 +28,6 @@ $(SBOM_ROOT)/bin/cargo-sbom:
 
 .PHONY: sbom
 sbom: $(SBOM_ROOT)/bin/cargo-sbom ## Write what each binary is made of, as CycloneDX (SBOM_DIRECTORY=target)
-	@for package in normalizer storage-rest location bridge model-registry; do \
+	@for package in normalizer storage-rest location bridge model-registry storage-initializer; do \
 		$< sbom --cargo-package $$package --output-format cyclone_dx_json_1_6 > $(SBOM_DIRECTORY)/$$package.cdx.json; \
 	done

@@ -14,7 +14,7 @@ cd "$(dirname "$0")/.."
 
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 tag=${TAG:-$version}
-services=${SERVICES:-normalizer storage-rest location model-catalog-bridge model-registry}
+services=${SERVICES:-normalizer storage-rest location model-catalog-bridge model-registry storage-initializer}
 platforms=${PLATFORMS:-}
 
 # Without a registry engines take a public one, where the first part of these names may be anybody's.

@@ -1,7 +1,7 @@
 # normalizer: reads registries and clusters, and publishes to storage-rest.
 #
 # The Dockerfiles here differ only in what follows the line «This image», which `make lint` checks: the stage that builds is
-# one for all five images, so an engine builds it once. Build from the root of the repository: `make images`.
+# one for all six images, so an engine builds it once. Build from the root of the repository: `make images`.
 
 # Any image of Rust on Debian will do, from a mirror of yours for example.
 ARG RUST_IMAGE=rust:1.95-slim-bookworm
@@ -11,7 +11,7 @@ FROM --platform=$BUILDPLATFORM ${RUST_IMAGE} AS build
 ARG BUILDARCH
 ARG TARGETARCH
 WORKDIR /src
-# The C compiler is for ring and SQLite.
+# The C compiler is for ring, SQLite and zstd.
 RUN if [ "$TARGETARCH" != "$BUILDARCH" ]; then \
         apt-get update && \
         apt-get install --yes --no-install-recommends "crossbuild-essential-$TARGETARCH" && \
@@ -40,8 +40,9 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
         *) echo "built for amd64 and arm64, not for $TARGETARCH" >&2; exit 1 ;; \
     esac && \
     cargo build --locked --release --target "$target" --bins \
-        --package normalizer --package storage-rest --package location --package bridge --package model-registry && \
-    for binary in normalizer storage-rest location model-catalog-bridge model-registry; do \
+        --package normalizer --package storage-rest --package location --package bridge --package model-registry \
+        --package storage-initializer && \
+    for binary in normalizer storage-rest location model-catalog-bridge model-registry storage-initializer; do \
         install -D -t image/bin "target/$target/release/$binary" || exit 1; \
     done
 

@@ -15,7 +15,7 @@ done
 [ -n "$directory" ] || { echo "there are no release binaries: run make build first" >&2; exit 1; }
 
 echo "binaries in $directory"
-for binary in normalizer storage-rest location model-catalog-bridge model-registry; do
+for binary in normalizer storage-rest location model-catalog-bridge model-registry storage-initializer; do
     bytes=$(stat -c %s "$directory/$binary")
     note=
     if [ "$bytes" -gt "$aim" ]; then
