@@ -29,12 +29,16 @@ def own_schemas(directory):
     return schemas
 
 
-def merged_deployment(document):
-    """What RHDH's operator makes of the patch in a Backstage resource, as far as the patch says."""
+def made_of(document):
+    """What others make of a document, as far as it says: RHDH's operator of the patch in a Backstage resource, KServe of a
+    container for pods."""
     patch = document["spec"].get("deployment", {}).get("patch")
     if document["kind"] == "Backstage" and patch:
         base = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "patch"}}
         yield {**base, **patch, "spec": {"selector": {}, **patch["spec"]}}
+    if document["kind"] == "ClusterStorageContainer":
+        spec = {"initContainers": [document["spec"]["container"]], "containers": []}
+        yield {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod"}, "spec": spec}
 
 
 def complaints(document, schemas):
@@ -44,8 +48,8 @@ def complaints(document, schemas):
     if own:
         for error in own.iter_errors(document):
             yield f"{'/'.join(map(str, error.absolute_path))}: {error.message}"
-        for deployment in merged_deployment(document):
-            yield from complaints(deployment, schemas)
+        for made in made_of(document):
+            yield from complaints(made, schemas)
         return
     for version in VERSIONS:
         try:
