@@ -16,10 +16,12 @@ mod metadata;
 mod openapi;
 mod params;
 mod route;
+mod told;
 mod version;
 
 pub use failure::Failure;
 pub(crate) use params::Params;
+pub(crate) use told::{Told, told};
 pub use version::Version;
 
 use axum::Router;

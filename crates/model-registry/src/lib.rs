@@ -6,6 +6,7 @@ pub mod catalog;
 pub mod database;
 pub mod feed;
 pub mod filter;
+pub mod import;
 pub mod model;
 pub mod run;
 pub mod seed;

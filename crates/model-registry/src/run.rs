@@ -24,8 +24,11 @@ use crate::api::{self, Failure};
 use crate::catalog::{self, Catalog};
 use crate::database::Database;
 use crate::feed;
+use crate::import;
 use crate::seed::Seeder;
-use crate::settings::{CatalogSettings, ExportSettings, ImportSettings, MigrateSettings, ProxySettings, SeedSettings};
+use crate::settings::{
+    CatalogSettings, ExportSettings, ImportSettings, MigrateSettings, ProxySettings, SeedSettings, SourceSettings,
+};
 use crate::store::{Store, dump};
 
 const FIRST_RETRY: Duration = Duration::from_millis(200);
@@ -169,18 +172,55 @@ pub async fn export(settings: ExportSettings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads what was exported.
+/// Reads what was exported, or another registry.
 pub async fn import(settings: ImportSettings) -> anyhow::Result<()> {
     telemetry::init(&settings.common.log);
     let database = prepared(&settings.common).await?;
-    let resources = if settings.file == Path::new("-") {
-        dump::import(&database, std::io::stdin().lock(), |_| ()).await?
-    } else {
-        let file = File::open(&settings.file).with_context(|| format!("{} cannot be read", settings.file.display()))?;
-        dump::import(&database, BufReader::new(file), |_| ()).await?
+    let result = match (&settings.source.from, &settings.file) {
+        (Some(from), _) => import_from(from, &settings.source, &database).await,
+        (None, Some(file)) => import_file(file, &database).await,
+        (None, None) => Err(anyhow::anyhow!("neither a file nor --from / MR_FROM says what to import")),
     };
     database.close().await;
+    result
+}
+
+async fn import_file(file: &Path, database: &Database) -> anyhow::Result<()> {
+    let resources = if file == Path::new("-") {
+        dump::import(database, std::io::stdin().lock(), |_| ()).await?
+    } else {
+        let opened = File::open(file).with_context(|| format!("{} cannot be read", file.display()))?;
+        dump::import(database, BufReader::new(opened), |_| ()).await?
+    };
     tracing::info!(resources, "imported");
+    Ok(())
+}
+
+async fn import_from(from: &Url, settings: &SourceSettings, database: &Database) -> anyhow::Result<()> {
+    let http = http_client::client(&settings.tls(), "the registry").context("--ca / MR_CA")?;
+    let source = import::Source::open(from.clone(), http, source_of(settings.secret()?)).await?;
+    tracing::info!(registry = source.url(), "importing");
+    let imported = match &settings.id_map {
+        None => import::import(&source, database, settings.rules(), None).await?,
+        Some(path) => {
+            let cannot_be_made = || format!("--id-map / MR_ID_MAP: {} cannot be made", path.display());
+            let mut file = BufWriter::new(File::create_new(path).with_context(cannot_be_made)?);
+            let imported = import::import(&source, database, settings.rules(), Some(&mut file)).await;
+            if imported.is_err() {
+                // What it says was taken back.
+                let _ = std::fs::remove_file(path);
+            }
+            imported?
+        }
+    };
+    for (kind, count) in &imported.resources {
+        tracing::info!("imported {count} of the kind {}", kind.name());
+    }
+    for ((kind, field), count) in &imported.unknown {
+        tracing::warn!("the field {field:?} of {count} of the kind {} is not kept: nothing here has it", kind.name());
+    }
+    let import::Imported { renumbered, links, history, left_out, .. } = imported;
+    tracing::info!(resources = imported.total(), renumbered, links, history, left_out, "imported");
     Ok(())
 }
 

@@ -16,9 +16,11 @@ use crate::database::Place;
 
 mod access;
 mod dsn;
+mod import;
 
 pub use access::{AccessSettings, ServiceName, ServiceNameError};
 pub use dsn::DsnError;
+pub use import::{ImportSettings, SourceSettings};
 
 const DATASTORE: &str = "embedmd";
 const BODY_LIMIT: usize = 4 << 20;
@@ -45,7 +47,7 @@ pub enum Command {
     Seed(Box<SeedSettings>),
     /// Write all that the registry holds, as JSON lines
     Export(Box<ExportSettings>),
-    /// Read what `export` wrote into an empty database
+    /// Read what `export` wrote, or another registry, into an empty database
     Import(Box<ImportSettings>),
 }
 
@@ -154,17 +156,6 @@ pub struct SeedSettings {
 pub struct ExportSettings {
     /// The file to write, which must not be there yet; `-` is standard output
     #[arg(default_value = "-")]
-    pub file: PathBuf,
-
-    /// Where the registry is kept, and what is logged
-    #[command(flatten)]
-    pub common: MigrateSettings,
-}
-
-/// What `import` can be told.
-#[derive(Debug, Clone, Args)]
-pub struct ImportSettings {
-    /// The file to read; `-` is standard input
     pub file: PathBuf,
 
     /// Where the registry is kept, and what is logged

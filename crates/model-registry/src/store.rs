@@ -13,13 +13,16 @@ mod columns;
 mod detail;
 pub mod dump;
 mod history;
+mod intake;
 mod read;
 mod write;
 mod writer;
 
 pub use changes::{Action, Change};
 pub(crate) use columns::INDEXED;
+pub(crate) use intake::Intake;
 use write::Command;
+pub(crate) use write::Stamp;
 use writer::Writer;
 
 /// A registry in a database. Clones share it.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use backon::{ExponentialBuilder, Retryable as _};
 use reqwest::{Response, StatusCode, header};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, de::Error as _};
@@ -19,6 +20,30 @@ const ERROR_BODY_LIMIT: usize = 16 * 1024;
 const EXCERPT: usize = 160;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a request is tried that may succeed a little later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// Attempts in all.
+    pub attempts: usize,
+    /// The first wait; each further one is twice as long.
+    pub first_wait: Duration,
+    /// The longest wait, also for a server that asks for more (`Retry-After`).
+    pub longest_wait: Duration,
+}
+
+impl Patience {
+    /// One attempt.
+    const NONE: Self = Self { attempts: 1, first_wait: Duration::ZERO, longest_wait: Duration::ZERO };
+
+    fn waits(self) -> ExponentialBuilder {
+        ExponentialBuilder::default()
+            .with_min_delay(self.first_wait)
+            .with_max_delay(self.longest_wait)
+            .with_max_times(self.attempts.saturating_sub(1))
+            .with_jitter()
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
     pub(crate) peer: Peer,
@@ -28,6 +53,7 @@ pub(crate) struct Endpoint {
     pub(crate) calls: Calls,
     pub(crate) timeout: Duration,
     pub(crate) body_limit: usize,
+    pub(crate) patience: Patience,
 }
 
 /// The whole body of a 200.
@@ -39,12 +65,32 @@ pub(crate) struct Body {
 
 impl Endpoint {
     pub(crate) fn new(peer: Peer, base: Url, http: reqwest::Client, token: Token) -> Self {
-        Self { peer, base, http, token, calls: Calls::default(), timeout: TIMEOUT, body_limit: BODY_LIMIT }
+        Self {
+            peer,
+            base,
+            http,
+            token,
+            calls: Calls::default(),
+            timeout: TIMEOUT,
+            body_limit: BODY_LIMIT,
+            patience: Patience::NONE,
+        }
     }
 
     /// The base without credentials.
     pub(crate) fn public_base(&self) -> String {
         public_url(&self.base)
+    }
+
+    /// The last segment of the base's path.
+    pub(crate) fn last_segment(&self) -> &str {
+        self.base.path_segments().and_then(|mut segments| segments.next_back()).unwrap_or_default()
+    }
+
+    pub(crate) fn set_last_segment(&mut self, segment: &str) {
+        if let Ok(mut path) = self.base.path_segments_mut() {
+            path.pop().push(segment);
+        }
     }
 
     /// The address of a path below the base. Each segment is percent-encoded, slashes included.
@@ -62,6 +108,10 @@ impl Endpoint {
 
     /// The body of a 200; any other status is an error.
     pub(crate) async fn get(&self, url: &Url) -> Result<Body, RegistryError> {
+        self.patiently(|| self.get_once(url)).await
+    }
+
+    async fn get_once(&self, url: &Url) -> Result<Body, RegistryError> {
         let response = self.ask(url).await?;
         match response.status() {
             StatusCode::OK => self.read(url, response).await,
@@ -72,6 +122,10 @@ impl Endpoint {
     /// The body of a 200, or `None` when the API itself says that there is no such thing. A 404 that does not come from
     /// the API (a router's page, another path) proves nothing and is an error.
     pub(crate) async fn find(&self, url: &Url) -> Result<Option<Body>, RegistryError> {
+        self.patiently(|| self.find_once(url)).await
+    }
+
+    async fn find_once(&self, url: &Url) -> Result<Option<Body>, RegistryError> {
         let response = self.ask(url).await?;
         match response.status() {
             StatusCode::OK => self.read(url, response).await.map(Some),
@@ -81,6 +135,20 @@ impl Endpoint {
             },
             _ => Err(self.refused(url, response).await.0),
         }
+    }
+
+    async fn patiently<T, F>(&self, ask: impl FnMut() -> F) -> Result<T, RegistryError>
+    where
+        F: Future<Output = Result<T, RegistryError>>,
+    {
+        ask.retry(self.patience.waits())
+            .when(RegistryError::is_transient)
+            .adjust(|error, wait| {
+                let asked = error.retry_after().unwrap_or_default().min(self.patience.longest_wait);
+                wait.map(|wait| wait.max(asked))
+            })
+            .notify(|error, wait| tracing::warn!(next_try_in = ?wait, "{error}"))
+            .await
     }
 
     async fn ask(&self, url: &Url) -> Result<Response, RegistryError> {

@@ -17,11 +17,12 @@ pub mod registry;
 pub use bearer::TokenSource;
 pub use catalog::{CatalogClient, CatalogModel, CatalogSource};
 pub use changes::Changes;
+pub use endpoint::Patience;
 pub use error::{Failure, Peer, RegistryError};
 pub use pages::{ListQuery, Listing, OrderBy, Page, Pages, SortOrder};
 pub use properties::{Properties, PropertyValue};
 pub use records::{
-    InferenceServiceRecord, ModelArtifact, ModelSource, ModelVersion, Record, RecordError, RegisteredModel,
+    InferenceServiceRecord, ModelArtifact, ModelSource, ModelVersion, RawRecord, Record, RecordError, RegisteredModel,
     ServingEnvironment, State,
 };
 pub use registry::RegistryClient;

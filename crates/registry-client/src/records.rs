@@ -69,6 +69,18 @@ impl State {
     }
 }
 
+/// A record as it came, of whatever kind.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RawRecord(pub Value);
+
+impl Record for RawRecord {
+    const KIND: &'static str = "record";
+
+    fn from_json(json: &Value) -> Option<Result<Self, RecordError>> {
+        Some(Ok(Self(json.clone())))
+    }
+}
+
 /// A registered model.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the API's own")]

@@ -7,10 +7,12 @@ use serde_json::Value;
 use url::Url;
 
 use crate::{
-    endpoint::{Endpoint, wrong_shape},
+    endpoint::{Endpoint, Patience, wrong_shape},
     error::{Peer, RegistryError},
     pages::{ListQuery, Pages},
-    records::{InferenceServiceRecord, ModelArtifact, ModelVersion, Record, RegisteredModel, ServingEnvironment},
+    records::{
+        InferenceServiceRecord, ModelArtifact, ModelVersion, RawRecord, Record, RegisteredModel, ServingEnvironment,
+    },
 };
 use bearer::{Token, TokenSource};
 use calls::Calls;
@@ -57,6 +59,25 @@ impl RegistryClient {
     pub const fn with_body_limit(mut self, bytes: usize) -> Self {
         self.endpoint.body_limit = bytes;
         self
+    }
+
+    /// The same, trying requests again that may succeed a little later.
+    #[must_use]
+    pub const fn with_patience(mut self, patience: Patience) -> Self {
+        self.endpoint.patience = patience;
+        self
+    }
+
+    /// The same registry by another version of its API, as `v1`.
+    #[must_use]
+    pub fn at_version(mut self, version: &str) -> Self {
+        self.endpoint.set_last_segment(version);
+        self
+    }
+
+    /// The version of the API that is asked.
+    pub fn version(&self) -> &str {
+        self.endpoint.last_segment()
     }
 
     /// The API's root, without credentials.
@@ -107,6 +128,16 @@ impl RegistryClient {
     /// One registered model.
     pub async fn registered_model(&self, id: &str) -> Result<Option<RegisteredModel>, RegistryError> {
         self.one(&["registered_models", id]).await
+    }
+
+    /// Any list of the API, by its path below the root: records as they come.
+    pub fn raw_list(&self, path: &[&str], query: ListQuery) -> Pages<RawRecord> {
+        self.list(path, query)
+    }
+
+    /// Any one record of the API, by its path below the root.
+    pub async fn raw(&self, path: &[&str]) -> Result<Option<Value>, RegistryError> {
+        Ok(self.one::<RawRecord>(path).await?.map(|record| record.0))
     }
 
     fn list<T: Record>(&self, path: &[&str], query: ListQuery) -> Pages<T> {

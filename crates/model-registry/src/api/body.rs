@@ -26,6 +26,20 @@ impl Object {
         Ok(object)
     }
 
+    /// From JSON that is there already.
+    pub(super) fn of(json: Value) -> Result<Self, Failure> {
+        match json {
+            json if holds_nul(&json) => Err(Failure::bad_request("it holds a NUL byte")),
+            Value::Object(fields) => Ok(Self(fields.into_iter().collect())),
+            _ => Err(Failure::bad_request("it must be an object")),
+        }
+    }
+
+    /// The names of the fields that nobody took yet and that say something.
+    pub(super) fn left(self) -> impl Iterator<Item = String> {
+        self.0.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, _)| name)
+    }
+
     /// The value of a field; `null` is none.
     pub(super) fn take(&mut self, name: &str) -> Option<Value> {
         let mut last = None;

@@ -11,7 +11,7 @@ use crate::store::Offered;
 /// The field that says which kind of artifact is meant.
 pub(super) const ARTIFACT_TYPE: &str = "artifactType";
 /// What a resource is given by the registry.
-const GIVEN_BY_US: [&str; 3] = ["id", "createTimeSinceEpoch", "lastUpdateTimeSinceEpoch"];
+pub(super) const GIVEN_BY_US: [&str; 3] = ["id", "createTimeSinceEpoch", "lastUpdateTimeSinceEpoch"];
 
 /// Which of a kind's schemas a body is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,7 +110,7 @@ pub(super) fn patch(mut object: Object, kind: Kind, version: Version) -> Result<
     Ok(patch)
 }
 
-fn read(object: &mut Object, kind: Kind, version: Version) -> Result<Draft, Failure> {
+pub(super) fn read(object: &mut Object, kind: Kind, version: Version) -> Result<Draft, Failure> {
     Ok(Draft {
         name: object.text("name")?,
         external_id: object.text("externalId")?,
@@ -183,7 +183,7 @@ fn texts(name: &str, json: Json) -> Result<Vec<String>, Failure> {
     }
 }
 
-fn integer_in_a_string(name: &str, json: Json) -> Result<i64, Failure> {
+pub(super) fn integer_in_a_string(name: &str, json: Json) -> Result<i64, Failure> {
     let text = body::text(name, json)?;
     text.parse().map_err(|_| Failure::bad_request(format!("field '{name}' must be a string that holds a whole number")))
 }
@@ -193,7 +193,7 @@ fn end(object: Object, kind: Kind) -> Result<(), Failure> {
     if kind.artifact_type().is_some() { Ok(()) } else { object.end() }
 }
 
-fn require(draft: &Draft) -> Result<(), Failure> {
+pub(super) fn require(draft: &Draft) -> Result<(), Failure> {
     let kind = draft.kind;
     if kind.must_be_named() && draft.name.is_none() {
         return Err(Failure::missing("name"));

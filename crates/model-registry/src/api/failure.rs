@@ -46,6 +46,11 @@ impl Failure {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, format!("required field '{name}' is zero value."))
     }
 
+    /// What is wrong, without what the API adds.
+    pub(super) fn into_reason(self) -> String {
+        self.message.strip_suffix(": bad request").map(str::to_owned).unwrap_or(self.message)
+    }
+
     #[cfg(test)]
     pub(super) fn parts(&self) -> (u16, &str) {
         (self.status.as_u16(), &self.message)

@@ -24,7 +24,7 @@ impl Version {
     }
 
     /// Whether it has resources of that kind.
-    pub(super) const fn has(self, kind: Kind) -> bool {
+    pub(crate) const fn has(self, kind: Kind) -> bool {
         match self {
             Self::V1Alpha3 => true,
             Self::V1 => !matches!(kind, Kind::Experiment | Kind::ExperimentRun),

@@ -101,6 +101,11 @@ impl Ledger {
         Ok(Self { next: last - count + 1 })
     }
 
+    /// The last number that was given out.
+    pub(super) const fn last(&self) -> i64 {
+        self.next - 1
+    }
+
     pub(super) async fn note(
         &mut self,
         transaction: &mut Transaction,

@@ -246,8 +246,7 @@ fn write_line(into: &mut impl Write, line: &impl Serialize) -> Result<(), DumpEr
 pub async fn import(database: &Database, from: impl BufRead, mut told: impl FnMut(usize)) -> Result<usize, DumpError> {
     let shapes = shapes();
     let mut transaction = database.begin().await.map_err(StoreError::from)?;
-    let known = transaction.statement("SELECT id FROM resource WHERE id > 0 LIMIT 1");
-    if !transaction.fetch(known, &[]).await.map_err(StoreError::from)?.is_empty() {
+    if greatest_id(&mut transaction).await? > 0 {
         return Err(DumpError::NotEmpty);
     }
     let (mut head, mut resources, mut last_change) = (false, 0, 0);
@@ -284,6 +283,13 @@ pub async fn import(database: &Database, from: impl BufRead, mut told: impl FnMu
     Ok(resources)
 }
 
+/// The greatest id of a resource; 0 if there is none.
+pub(super) async fn greatest_id(transaction: &mut Transaction) -> Result<i64, StoreError> {
+    let statement = transaction.statement("SELECT id FROM resource ORDER BY id DESC LIMIT 1");
+    let rows = transaction.fetch(statement, &[Type::Integer]).await?;
+    Ok(rows.first().and_then(|row| row.integer(0)).unwrap_or_default())
+}
+
 fn check_head(text: &str) -> Result<(), DumpError> {
     let head: Head = serde_json::from_str(text).map_err(|error| DumpError::Head(error.to_string()))?;
     if head == (Head { format: FORMAT.to_owned(), version: VERSION }) {
@@ -294,7 +300,7 @@ fn check_head(text: &str) -> Result<(), DumpError> {
 }
 
 /// New ids and changes are to follow those that were read. SQLite and MySQL see to ids by themselves.
-async fn go_on_after(transaction: &mut Transaction, last_change: i64) -> Result<(), StoreError> {
+pub(super) async fn go_on_after(transaction: &mut Transaction, last_change: i64) -> Result<(), StoreError> {
     let mut statement = transaction.statement("UPDATE change_head SET last = ");
     statement.bind(last_change);
     transaction.execute(statement).await?;

@@ -22,6 +22,18 @@ pub(super) enum Command {
     Create(Draft),
     Update { kinds: Vec<Kind>, id: Id, patch: Patch, expected: Expected },
     Offer { owner: (Kind, Id), offered: Offered },
+    Take { draft: Draft, stamp: Stamp },
+}
+
+/// What a resource is given that was made elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    /// Its id here.
+    pub(crate) id: Id,
+    /// When it was made.
+    pub(crate) created: i64,
+    /// When it was changed last.
+    pub(crate) updated: i64,
 }
 
 /// What came of it.
@@ -37,7 +49,7 @@ pub(super) struct Writing<'t> {
 impl Writing<'_> {
     pub(super) async fn run(&mut self, command: Command) -> Result<Done, StoreError> {
         match command {
-            Command::Create(draft) => Ok((self.create(draft).await?, Upserted::Created)),
+            Command::Create(draft) => Ok((self.make(draft, None).await?, Upserted::Created)),
             Command::Update { kinds, id, patch, expected } => {
                 let before = get(&mut *self.transaction, &kinds, id).await?;
                 if matches!(expected, Expected::AsOf(updated) if updated != before.updated) {
@@ -46,10 +58,12 @@ impl Writing<'_> {
                 Ok((self.update(before, patch, None).await?, Upserted::Updated))
             }
             Command::Offer { owner, offered } => self.offer(owner, offered).await,
+            Command::Take { draft, stamp } => Ok((self.make(draft, Some(stamp)).await?, Upserted::Created)),
         }
     }
 
-    async fn create(&mut self, mut draft: Draft) -> Result<Record, StoreError> {
+    /// Makes a resource: a new one, or one that has its stamp from elsewhere.
+    async fn make(&mut self, mut draft: Draft, stamp: Option<Stamp>) -> Result<Record, StoreError> {
         let kind = draft.kind;
         let run = self.check_parent(&draft).await?;
         let name = named(&mut draft)?;
@@ -60,9 +74,13 @@ impl Writing<'_> {
         self.check_archive(kind, &Fields::new(), &draft.fields)?;
         self.check_references(kind, &draft.fields).await?;
         let now = Timestamp::now().as_millisecond();
-        let mut statement = self.transaction.statement(
-            "INSERT INTO resource (kind, scope, parent_id, name, external_id, description, created, updated) VALUES (",
-        );
+        let (created, updated) = stamp.map_or((now, now), |stamp| (stamp.created, stamp.updated));
+        let mut statement = self.transaction.statement("INSERT INTO resource (");
+        statement.push(if stamp.is_some() { "id, " } else { "" });
+        statement.push("kind, scope, parent_id, name, external_id, description, created, updated) VALUES (");
+        if let Some(stamp) = stamp {
+            statement.bind(stamp.id.get()).push(", ");
+        }
         let common: [Param; 8] = [
             kind.name().into(),
             kind.table().scope().into(),
@@ -70,11 +88,14 @@ impl Writing<'_> {
             name.as_str().into(),
             draft.external_id.clone().into(),
             draft.description.clone().into(),
-            now.into(),
-            now.into(),
+            created.into(),
+            updated.into(),
         ];
         statement.bind_all(common).push(")");
-        let inserted = self.transaction.insert(statement).await;
+        let inserted = match stamp {
+            None => self.transaction.insert(statement).await,
+            Some(stamp) => self.transaction.execute(statement).await.map(|()| stamp.id.get()),
+        };
         let id = inserted.map_err(|error| conflict(error, kind, &name, draft.external_id.as_deref()))?;
         self.insert_fields(kind, id, &draft.fields).await?;
         self.insert_properties(kind, id, &draft.properties).await?;
@@ -86,8 +107,8 @@ impl Writing<'_> {
             name,
             external_id: draft.external_id,
             description: draft.description,
-            created: now,
-            updated: now,
+            created,
+            updated,
             fields: draft.fields,
             properties: draft.properties,
         };
@@ -237,7 +258,7 @@ impl Writing<'_> {
             (self.update(before, patch, is_new.then_some(owner)).await?, Upserted::Updated)
         } else {
             draft.parent = Some(owner);
-            let made = self.create(draft).await?;
+            let made = self.make(draft, None).await?;
             self.link(owner, made.id).await?;
             (made, Upserted::Created)
         };
@@ -254,7 +275,7 @@ impl Writing<'_> {
     }
 
     /// Links an artifact to a version or a run; `false` if it was already.
-    async fn link(&mut self, owner: Id, artifact: Id) -> Result<bool, StoreError> {
+    pub(super) async fn link(&mut self, owner: Id, artifact: Id) -> Result<bool, StoreError> {
         let pair = [owner.get(), artifact.get()];
         let mut known = self.transaction.statement("SELECT owner_id FROM artifact_link WHERE owner_id = ");
         known.bind(pair[0]).push(" AND artifact_id = ").bind(pair[1]);
@@ -267,7 +288,7 @@ impl Writing<'_> {
         Ok(true)
     }
 
-    async fn remember_metric(&mut self, run: Id, metric: &Record) -> Result<(), StoreError> {
+    pub(super) async fn remember_metric(&mut self, run: Id, metric: &Record) -> Result<(), StoreError> {
         let field =
             |name: &str| Kind::Metric.field(name).map_or(Param::NoText, |field| param(field, metric.fields.get(name)));
         let properties = serde_json::to_string(&metric.properties).map_err(|error| broken(&error.to_string()))?;
@@ -327,7 +348,7 @@ fn check_properties(properties: &Properties) -> Result<(), StoreError> {
 }
 
 /// Puts the defaults where nothing was given, and asks for what has to be.
-fn fill(kind: Kind, fields: &mut Fields) -> Result<(), StoreError> {
+pub(super) fn fill(kind: Kind, fields: &mut Fields) -> Result<(), StoreError> {
     for field in kind.fields() {
         if fields.contains_key(field.name) {
             continue;

@@ -114,7 +114,7 @@ async fn write(database: &Database, orders: Vec<Order>) {
 
 /// Makes one change of several; if it fails, nothing of it stays and the others go on. The outer error means that none of
 /// them can.
-async fn apart(writing: &mut Writing<'_>, command: Command) -> sqlx::Result<Result<Done, StoreError>> {
+pub(super) async fn apart(writing: &mut Writing<'_>, command: Command) -> sqlx::Result<Result<Done, StoreError>> {
     writing.transaction.control("SAVEPOINT one_of_many").await?;
     let result = writing.run(command).await;
     let end = match &result {

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that is set up wrongly should stop at once")]
 
+mod import;
 mod registry;
 mod suite;
 
@@ -93,6 +94,10 @@ conformance! {
         resources_without_parent_are_found_by_name,
         too_little_to_find_by_is_refused,
         what_is_not_there_is_not_found;
+    import:
+        everything_moves_in_from_a_registry_of_ours,
+        ids_that_two_resources_have_are_given_out_anew,
+        the_registry_goes_on_after_what_moved_in;
     lists:
         a_broken_cursor_is_refused,
         a_list_by_change_follows_changes,

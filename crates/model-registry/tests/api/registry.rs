@@ -1,8 +1,9 @@
 //! A registry of a test's own, behind HTTP.
 
 use clap::Parser as _;
+use model_registry::database::Database;
 use model_registry::run;
-use model_registry::settings::{Cli, Command};
+use model_registry::settings::{Cli, Command, DatabaseSettings};
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, Url};
 use serde_json::{Value, json};
@@ -22,6 +23,7 @@ pub(crate) struct Registry {
     url: Url,
     http: reqwest::Client,
     pub(crate) readiness: Readiness,
+    database: DatabaseSettings,
     shutdown: Shutdown,
     _directory: TempDir,
 }
@@ -62,12 +64,23 @@ impl Registry {
         let here = ["--hostname", "127.0.0.1", "--port", "0", "--data-dir", directory.path().to_str().unwrap()];
         let command = Cli::parse_from(["model-registry", "proxy"].iter().chain(&here).chain(flags)).command;
         let Command::Proxy(settings) = command else { panic!("{command:?}") };
+        let database = settings.database.clone();
         let shutdown = Shutdown::new();
         let run::Registry { running, readiness } = run::start(*settings, shutdown.clone()).await.unwrap();
         readiness.until_ready().await;
         let url = Url::parse(&format!("http://{}", running.address)).unwrap();
         let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { url, http, readiness, shutdown, _directory: directory }
+        Self { url, http, readiness, database, shutdown, _directory: directory }
+    }
+
+    /// Where it is.
+    pub(crate) fn url(&self) -> Url {
+        self.url.clone()
+    }
+
+    /// The database that it is kept in.
+    pub(crate) fn database(&self) -> Database {
+        Database::at(&self.database.place().unwrap())
     }
 
     /// Sends a request to a path of any version, or, without a slash before it, of the one with experiments.

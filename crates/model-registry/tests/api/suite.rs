@@ -7,6 +7,7 @@ pub(crate) mod errors;
 pub(crate) mod experiments;
 pub(crate) mod filters;
 pub(crate) mod find;
+pub(crate) mod import;
 pub(crate) mod lists;
 pub(crate) mod names;
 pub(crate) mod properties;
