@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -11,6 +12,7 @@ use futures::stream::BoxStream;
 use crate::checksum::Checksum;
 use crate::failure::Failure;
 use crate::relative::RelativePath;
+use crate::unpack::{Bounds, Unpacked};
 
 pub mod retry;
 
@@ -72,6 +74,14 @@ pub trait Source: Send + Sync {
     /// Whether ranges can be asked for. Where they cannot, files are read whole and start anew when they break.
     fn has_ranges(&self) -> bool {
         true
+    }
+
+    /// What is left to do once everything that was listed is in place below `destination`: an image's layers are unpacked
+    /// here. Called after [`crate::fetch`], before a single file is looked at for being an archive. Says what came of it,
+    /// where that is not what was downloaded.
+    async fn finish(&self, destination: &Path, bounds: Bounds) -> Result<Option<Unpacked>, Failure> {
+        let _ = (destination, bounds);
+        Ok(None)
     }
 }
 
