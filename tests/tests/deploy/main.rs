@@ -8,6 +8,7 @@
 )]
 
 mod containers;
+mod initializer;
 mod manifests;
 mod names;
 mod overrides;
