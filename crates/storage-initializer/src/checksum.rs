@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+mod compute;
+
+pub use compute::{Hasher, Verdict, crc32c, crc32c_of_both};
+
 /// A checksum of a whole object, as its source gives it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Checksum {

@@ -1,8 +1,25 @@
 //! Downloads what a source lists: many files and ranges at a time under one bound of memory, resumed where an earlier run
 //! ended, verified, and put in place whole.
 
-use std::path::Path;
+mod disk;
+mod ending;
+mod engine;
+mod follow;
+mod id;
+mod journal;
+mod plan;
+mod ranges;
+mod read;
+mod space;
+mod work;
+mod write;
 
+use std::path::Path;
+use std::sync::Arc;
+
+use self::engine::Engine;
+use self::plan::Plan;
+use self::work::Work;
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::source::SharedSource;
@@ -49,13 +66,46 @@ pub struct Single {
     pub content_type: Option<String>,
 }
 
-/// Downloads everything that `source` lists to `destination`, which is made if it is not there.
+/// Downloads everything that `source` lists to `destination`, which is made if it is not there. What is not listed stays as
+/// it is. The future may be dropped at any time, and the process killed: the next call with the same source goes on.
+///
+/// What is known of the files stays below [`WORK_DIRECTORY`] until [`finish`] is called, so that a later step that fails
+/// does not cost the download.
 pub async fn fetch(
     source: SharedSource,
     destination: &Path,
     limits: Limits,
     progress: &Progress,
 ) -> Result<Fetched, Failure> {
-    let _ = (source, destination, limits, progress);
-    Err(Failure::new(crate::Kind::Internal, "not there yet", ""))
+    fetch_with(source, destination, limits, progress, plan::KEPT_BYTES).await
+}
+
+async fn fetch_with(
+    source: SharedSource,
+    destination: &Path,
+    limits: Limits,
+    progress: &Progress,
+    kept_bytes: usize,
+) -> Result<Fetched, Failure> {
+    let work = Work::open(destination, &source.name()).await?;
+    let plan = Plan::of(&*source, &work, kept_bytes).await?;
+    engine::check_total(&source.name(), plan.sums.bytes, limits)?;
+    let (held, needs, stale) = (Arc::clone(&work), plan.needs, plan.stale.clone());
+    let place = destination.to_path_buf();
+    disk::run(move || {
+        stale.iter().try_for_each(|id| held.discard(*id))?;
+        space::check(needs, &place, limits)
+    })
+    .await?;
+    progress.expect(plan.sums.files, plan.sums.bytes);
+    Engine::new(source, work, limits, progress, plan.sums).run(plan).await
+}
+
+/// Removes what [`fetch`] keeps below [`WORK_DIRECTORY`]: for when nothing is left to do.
+pub async fn finish(destination: &Path) -> Result<(), Failure> {
+    let destination = destination.to_path_buf();
+    disk::run(move || {
+        Work::clear(&destination).map_err(|error| disk::failed(&destination.join(WORK_DIRECTORY), &error))
+    })
+    .await
 }
