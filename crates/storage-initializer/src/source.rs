@@ -10,10 +10,16 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 
 use crate::checksum::Checksum;
-use crate::failure::Failure;
+use crate::environment::Environment;
+use crate::failure::{Failure, Kind};
 use crate::relative::RelativePath;
 use crate::unpack::{Bounds, Unpacked};
+use crate::uri::SourceUri;
 
+pub mod credentials;
+pub mod http;
+pub mod network;
+pub mod object;
 pub mod retry;
 
 /// Something to be downloaded: one file.
@@ -87,3 +93,18 @@ pub trait Source: Send + Sync {
 
 /// A source that tasks share.
 pub type SharedSource = Arc<dyn Source>;
+
+/// Who has what the URI names.
+pub async fn open(
+    uri: &SourceUri,
+    environment: &Environment,
+    network: &network::Network,
+) -> Result<SharedSource, Failure> {
+    match uri {
+        SourceUri::Object(uri) => Ok(Arc::new(object::open(uri, environment, network).await?)),
+        SourceUri::Http(url) => Ok(Arc::new(http::HttpSource::open(url, environment, network)?)),
+        SourceUri::Registry(_) | SourceUri::File(_) | SourceUri::Pvc { .. } | SourceUri::Hub(_) | SourceUri::Oci(_) => {
+            Err(Failure::new(Kind::Internal, "there is no source of this kind yet", ""))
+        }
+    }
+}
