@@ -18,9 +18,12 @@ use crate::uri::SourceUri;
 
 pub mod credentials;
 pub mod http;
+pub mod hub;
 pub mod network;
 pub mod object;
+pub mod oci;
 pub mod retry;
+mod wire;
 
 /// Something to be downloaded: one file.
 #[derive(Debug, Clone, PartialEq, Eq)]

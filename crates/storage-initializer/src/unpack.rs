@@ -22,7 +22,7 @@ mod tests;
 mod trouble;
 mod zipped;
 
-pub use kind::{Archive, archive_in};
+pub use kind::{Archive, archive_in, kind_of};
 pub use layers::{Blob, unpack_blobs};
 use staging::Staging;
 use tally::Tally;

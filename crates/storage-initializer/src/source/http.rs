@@ -22,9 +22,9 @@ use crate::environment::Environment;
 use crate::relative::RelativePath;
 use crate::{Failure, Kind};
 
-mod answer;
-mod headers;
-mod redirects;
+pub(super) mod answer;
+pub(super) mod headers;
+pub(super) mod redirects;
 
 use answer::{ContentRange, checksum, content_range, is_encoded, version};
 

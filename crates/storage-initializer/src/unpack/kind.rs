@@ -84,26 +84,45 @@ pub fn archive_in(path: &Path, name: &str, content_type: Option<&str>) -> Result
     if Archive::of(name, content_type).is_none() {
         return Ok(None);
     }
-    let mut file = File::open(path).map_err(|error| cannot_read(path, &error))?;
-    let mut beginning = [0; BLOCK];
-    let length = fill(&mut file, &mut beginning).map_err(|error| cannot_read(path, &error))?;
-    let beginning = beginning.get(..length).unwrap_or_default();
-    file.rewind().map_err(|error| cannot_read(path, &error))?;
-    let found = match beginning {
-        [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Ok(Some(Archive::Zip)),
-        [0x1f, 0x8b, ..] => holds_tar(flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(BUFFER, file)))
-            .map(|is_tar| is_tar.then_some(Archive::TarGz)),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => zstd::Decoder::new(file)
-            .map_err(unreadable)
-            .and_then(holds_tar)
-            .map(|is_tar| is_tar.then_some(Archive::TarZst)),
-        _ => Ok(is_header(beginning).then_some(Archive::Tar)),
-    };
+    let found = kind_of(path);
     if Archive::named(name).is_none() {
         return Ok(found.ok().flatten());
     }
     let about = |failure: Failure| Failure { what: format!("{name} cannot be unpacked: {}", failure.what), ..failure };
-    found.map_err(about)?.map(Some).ok_or_else(|| no_archive(name, beginning))
+    match found.map_err(about)? {
+        Some(kind) => Ok(Some(kind)),
+        None => Err(no_archive(name, &beginning(&mut open(path)?, path)?)),
+    }
+}
+
+/// What archive the file at `path` is, by its bytes alone.
+pub fn kind_of(path: &Path) -> Result<Option<Archive>, Failure> {
+    let mut file = open(path)?;
+    let beginning = beginning(&mut file, path)?;
+    file.rewind().map_err(|error| cannot_read(path, &error))?;
+    match beginning.as_slice() {
+        [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Ok(Some(Archive::Zip)),
+        [0x1f, 0x8b, ..] => {
+            let content = flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(BUFFER, file));
+            holds_tar(content).map(|is_tar| is_tar.then_some(Archive::TarGz))
+        }
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
+            let content = zstd::Decoder::new(file).map_err(unreadable)?;
+            holds_tar(content).map(|is_tar| is_tar.then_some(Archive::TarZst))
+        }
+        beginning => Ok(is_header(beginning).then_some(Archive::Tar)),
+    }
+}
+
+fn open(path: &Path) -> Result<File, Failure> {
+    File::open(path).map_err(|error| cannot_read(path, &error))
+}
+
+fn beginning(file: &mut File, path: &Path) -> Result<Vec<u8>, Failure> {
+    let mut beginning = vec![0; BLOCK];
+    let length = fill(file, &mut beginning).map_err(|error| cannot_read(path, &error))?;
+    beginning.truncate(length);
+    Ok(beginning)
 }
 
 fn holds_tar(mut content: impl Read) -> Result<bool, Failure> {

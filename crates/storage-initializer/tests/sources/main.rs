@@ -3,6 +3,7 @@
 
 mod http;
 mod http_faults;
+mod registries;
 mod s3;
 mod s3_faults;
 mod server;

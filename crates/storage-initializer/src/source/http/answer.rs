@@ -14,7 +14,7 @@ use crate::checksum::Checksum;
 const SETTLED: Duration = Duration::from_secs(2);
 
 /// A strong ETag, or else the date of the last change, where nothing can have changed within the same second.
-pub(super) fn version(headers: &HeaderMap) -> Option<String> {
+pub(in crate::source) fn version(headers: &HeaderMap) -> Option<String> {
     if let Some(etag) = text(headers, header::ETAG.as_str()).filter(|etag| etag.starts_with('"')) {
         return Some(etag.to_owned());
     }
@@ -26,14 +26,14 @@ pub(super) fn version(headers: &HeaderMap) -> Option<String> {
 
 /// What an answer says that it is a range of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ContentRange {
+pub(in crate::source) struct ContentRange {
     /// None where there is no such range.
-    pub(super) range: Option<Range<u64>>,
+    pub(in crate::source) range: Option<Range<u64>>,
     /// The length of the whole file.
-    pub(super) size: Option<u64>,
+    pub(in crate::source) size: Option<u64>,
 }
 
-pub(super) fn content_range(headers: &HeaderMap) -> Option<ContentRange> {
+pub(in crate::source) fn content_range(headers: &HeaderMap) -> Option<ContentRange> {
     let (range, size) = text(headers, header::CONTENT_RANGE.as_str())?.strip_prefix("bytes ")?.split_once('/')?;
     let size = size.trim().parse().ok();
     if range.trim() == "*" {
@@ -46,7 +46,7 @@ pub(super) fn content_range(headers: &HeaderMap) -> Option<ContentRange> {
 
 /// The checksum of the whole file: `Repr-Digest` and its forerunner `Digest` are that also with a range, `Content-Digest` and
 /// `Content-MD5` are those of what is sent.
-pub(super) fn checksum(headers: &HeaderMap, is_range: bool) -> Option<Checksum> {
+pub(in crate::source) fn checksum(headers: &HeaderMap, is_range: bool) -> Option<Checksum> {
     let structured = |name: &str| digest(text(headers, name)?, |value| value.strip_prefix(':')?.strip_suffix(':'));
     let of_sent = || {
         let md5 = || Some(Checksum::Md5(bytes(text(headers, "content-md5")?)?));
@@ -68,7 +68,7 @@ fn digest<'a>(value: &'a str, unwrapped: impl Fn(&'a str) -> Option<&'a str>) ->
 }
 
 /// Whether what is sent is compressed, and not a file that is so by its name.
-pub(super) fn is_encoded(url: &Url, headers: &HeaderMap) -> bool {
+pub(in crate::source) fn is_encoded(url: &Url, headers: &HeaderMap) -> bool {
     let encoding = text(headers, header::CONTENT_ENCODING.as_str()).unwrap_or("identity").trim();
     let is_archive = [".gz", ".tgz", ".zst", ".br", ".bz2", ".xz"].iter().any(|end| url.path().ends_with(end));
     !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity") && !is_archive

@@ -42,7 +42,7 @@ pub(super) fn of_host(url: &Url, environment: &Environment) -> Result<HeaderMap,
 }
 
 /// Whom to trust: what KServe's own initializer is told with `REQUESTS_CA_BUNDLE`.
-pub(super) fn trust(environment: &Environment, network: &Network) -> Trust {
+pub(in crate::source) fn trust(environment: &Environment, network: &Network) -> Trust {
     let mut trust = Trust::of(network);
     if let Some(bundle) = environment.get("REQUESTS_CA_BUNDLE") {
         trust.tls.ca_file = Some(PathBuf::from(bundle));

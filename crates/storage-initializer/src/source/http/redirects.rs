@@ -7,10 +7,10 @@ use url::Url;
 
 use crate::{Failure, Kind};
 
-pub(super) const LIMIT: usize = MAX_REDIRECTS;
+pub(in crate::source) const LIMIT: usize = MAX_REDIRECTS;
 
 /// Where the answer to a request for `from` leads; none where it leads nowhere.
-pub(super) fn next(name: &str, from: &Url, response: &Response) -> Result<Option<Url>, Failure> {
+pub(in crate::source) fn next(name: &str, from: &Url, response: &Response) -> Result<Option<Url>, Failure> {
     let is_redirect = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
     let Some(location) = response.headers().get(header::LOCATION).filter(|_| is_redirect) else { return Ok(None) };
     let next = location.to_str().ok().and_then(|location| from.join(location).ok());
@@ -24,11 +24,11 @@ pub(super) fn next(name: &str, from: &Url, response: &Response) -> Result<Option
 }
 
 /// It leads where nobody is to be asked.
-pub(super) fn refused(name: &str, failure: &Failure) -> Failure {
+pub(in crate::source) fn refused(name: &str, failure: &Failure) -> Failure {
     not_followed(name, &format!("to where nobody is asked: {}", failure.what))
 }
 
-pub(super) fn too_many(name: &str) -> Failure {
+pub(in crate::source) fn too_many(name: &str) -> Failure {
     not_followed(name, &format!("more than {LIMIT} times"))
 }
 
