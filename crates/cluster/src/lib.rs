@@ -10,6 +10,7 @@ pub mod probe;
 pub mod routes;
 pub mod watch;
 
+mod label;
 mod presence;
 mod request;
 mod reviews;
@@ -26,5 +27,6 @@ pub use request::RequestError;
 pub use reviews::ClusterReviewer;
 pub use routes::{Route, find_backstage_route};
 pub use watch::{
-    ClusterSnapshot, ClusterWatch, KindState, NamespaceAnnotations, ObservedInferenceService, Scope, WatchOptions,
+    ClusterSnapshot, ClusterWatch, KindState, Kinds, NamespaceAnnotations, ObservedInferenceService, Scope,
+    WatchOptions,
 };

@@ -31,6 +31,8 @@ use snapshot::Views;
 pub struct WatchOptions {
     /// Namespaces to watch where a cluster-wide list is not permitted; empty: the bridge's own.
     pub namespaces: Vec<String>,
+    /// Which kinds are of use; nothing is asked about the others.
+    pub kinds: Kinds,
     /// Whether annotations of namespaces are of use.
     pub namespace_annotations: NamespaceAnnotations,
     /// How often to look whether a missing CRD has been installed.
@@ -52,6 +54,7 @@ impl Default for WatchOptions {
     fn default() -> Self {
         Self {
             namespaces: Vec::new(),
+            kinds: Kinds::default(),
             namespace_annotations: NamespaceAnnotations::default(),
             relist_interval: Duration::from_mins(30),
             discovery_interval: Duration::from_secs(12),
@@ -61,6 +64,17 @@ impl Default for WatchOptions {
             max_backoff: Duration::from_secs(30),
         }
     }
+}
+
+/// Which kinds are watched.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Kinds {
+    /// InferenceServices, LLMInferenceServices, and the Services and ServiceAccounts that the former own.
+    #[default]
+    All,
+    /// InferenceServices alone: nothing is ever known of the others, so that [`ClusterSnapshot::is_known`] and
+    /// [`ClusterSnapshot::complete_lists`] say nothing.
+    InferenceServices,
 }
 
 /// Whether namespaces are watched for the annotations that are meant for the bridge.
@@ -114,8 +128,11 @@ impl ClusterWatch {
             NamespaceAnnotations::Watched => Some(spawner.spawn()),
             NamespaceAnnotations::Ignored => None,
         };
-        let (inference_services, llm_inference_services) = (spawner.spawn(), spawner.spawn());
-        let (services, service_accounts) = (spawner.spawn(), spawner.spawn());
+        let inference_services = spawner.spawn();
+        let (llm_inference_services, services, service_accounts) = match spawner.options.kinds {
+            Kinds::All => (spawner.spawn(), spawner.spawn(), spawner.spawn()),
+            Kinds::InferenceServices => (spawner.idle(), spawner.idle(), spawner.idle()),
+        };
         spawner.relist_from_time_to_time();
         Self {
             inference_services,
@@ -177,6 +194,11 @@ impl Spawner {
             asked: asked.subscribe(),
         }));
         cache
+    }
+
+    /// A cache that stays empty.
+    fn idle<W: Watched>(&self) -> Arc<KindCache<W>> {
+        Arc::new(KindCache::new(Arc::clone(&self.version)))
     }
 
     fn relist_from_time_to_time(&mut self) {

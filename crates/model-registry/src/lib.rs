@@ -8,6 +8,7 @@ pub mod feed;
 pub mod filter;
 pub mod import;
 pub mod model;
+pub mod reconcile;
 pub mod run;
 pub mod seed;
 pub mod settings;

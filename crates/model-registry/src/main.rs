@@ -1,7 +1,7 @@
 //! The `model-registry` binary.
 
-use model_registry::run;
 use model_registry::settings::{Cli, Command};
+use model_registry::{reconcile, run};
 use service::{Shutdown, settings};
 
 #[tokio::main]
@@ -12,6 +12,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Catalog(settings) => run::catalog(*settings, Shutdown::new().on_signals()).await,
         Command::Migrate(settings) => run::migrate(*settings).await,
         Command::Seed(settings) => run::seed(*settings).await,
+        Command::Reconcile(settings) => reconcile::run(*settings, Shutdown::new().on_signals()).await,
         Command::Export(settings) => run::export(*settings).await,
         Command::Import(settings) => run::import(*settings).await,
     }

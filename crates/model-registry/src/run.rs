@@ -141,13 +141,13 @@ pub async fn seed(settings: SeedSettings) -> anyhow::Result<()> {
     let token = Secret::from_settings(None, settings.token_file.as_deref(), setting)?;
     let token = Token::from_source(source_of(token));
     let seeded = if let Some(url) = &settings.url {
-        Seeder::new(http, url, token)?.seed(&yaml).await?
+        Seeder::new(http, url, token).seed(&yaml).await?
     } else {
         let shutdown = Shutdown::new();
         let own = ProxySettings::here(settings.common.database.clone(), settings.common.log.clone());
         let registry = start(own, shutdown.clone()).await?;
         registry.readiness.until_ready().await;
-        let seeded = Seeder::new(http, &registry.url()?, token)?.seed(&yaml).await;
+        let seeded = Seeder::new(http, &registry.url()?, token).seed(&yaml).await;
         shutdown.trigger();
         registry.running.task.await.context("the registry ended unexpectedly")??;
         seeded?

@@ -6,18 +6,13 @@
 
 use std::collections::HashMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bearer::Token;
-use http::StatusCode;
-use reqwest::{Client, Method, RequestBuilder};
-use secrecy::ExposeSecret as _;
+use registry_client::{PropertyValue, RegistryClient, RegistryError};
+use reqwest::Client;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use thiserror::Error;
 use url::Url;
-
-const PREFIX: &str = "api/model_registry/v1alpha3/";
 
 /// A registry can't be filled.
 #[derive(Debug, Error)]
@@ -25,26 +20,13 @@ pub enum SeedError {
     /// The file is none of the format.
     #[error("the file is not valid: {0}")]
     Yaml(#[from] serde_yaml::Error),
-    /// The address can't be extended by a path.
-    #[error("`{0}` cannot be the URL of a registry: it must look like http://host:port")]
-    Url(Url),
-    /// No answer came.
-    #[error("{what}: the registry does not answer: {source}")]
-    Silent {
+    /// The registry does not take it.
+    #[error("{what}: {source}")]
+    Registry {
         /// What was to be made.
         what: String,
         /// Why not.
-        source: reqwest::Error,
-    },
-    /// The registry refuses.
-    #[error("{what}: the registry answers {status}: {message}")]
-    Refused {
-        /// What was to be made.
-        what: String,
-        /// The status.
-        status: StatusCode,
-        /// What it says.
-        message: String,
+        source: RegistryError,
     },
     /// The file names something that it does not define.
     #[error("inference service {service:?} of the file names the {what} {name:?}, which the file does not define")]
@@ -117,9 +99,7 @@ struct Service {
 
 /// Who fills a registry.
 pub struct Seeder {
-    http: Client,
-    base: Url,
-    token: Token,
+    registry: RegistryClient,
     done: Seeded,
 }
 
@@ -134,13 +114,9 @@ struct Place<'a> {
 
 impl Seeder {
     /// For the registry at that address.
-    pub fn new(http: Client, url: &Url, token: Token) -> Result<Self, SeedError> {
-        let mut base = url.clone();
-        if !base.path().ends_with('/') {
-            base.set_path(&format!("{}/", url.path()));
-        }
-        let base = base.join(PREFIX).map_err(|_| SeedError::Url(url.clone()))?;
-        Ok(Self { http, base, token, done: Seeded::default() })
+    pub fn new(http: Client, url: &Url, token: Token) -> Self {
+        let registry = RegistryClient::new(url.clone(), http, None).with_token(token);
+        Self { registry, done: Seeded::default() }
     }
 
     /// Makes the registry hold what the file says. Whatever else it holds stays.
@@ -192,24 +168,21 @@ impl Seeder {
         let mut query = vec![("name", name.as_str())];
         query.extend(place.parent.map(|(_, id)| ("parentResourceId", id)));
         let mut body = with_properties(fields);
-        let found = self.ask(Method::GET, place.one, |request| request.query(&query), &what).await;
-        let answer = match found {
-            Ok(found) => {
-                self.done.updated += 1;
-                let path = format!("{}/{}", place.all, id_of(&found));
-                for immutable in ["registeredModelId", "servingEnvironmentId", "startTimeSinceEpoch"] {
-                    body.remove(immutable);
-                }
-                self.ask(Method::PATCH, &path, |request| request.json(&body), &what).await?
+        let failed = |source| SeedError::Registry { what: what.clone(), source };
+        let found = self.registry.find(&[place.one], &query).await.map_err(failed)?;
+        let answer = if let Some(found) = found {
+            self.done.updated += 1;
+            for immutable in ["registeredModelId", "servingEnvironmentId", "startTimeSinceEpoch"] {
+                body.remove(immutable);
             }
-            Err(SeedError::Refused { status: StatusCode::NOT_FOUND, .. }) => {
-                self.done.created += 1;
-                body.insert("name".to_owned(), name.into());
-                body.extend(place.parent.map(|(field, id)| (field.to_owned(), id.into())));
-                self.ask(Method::POST, place.all, |request| request.json(&body), &what).await?
-            }
-            Err(error) => return Err(error),
+            self.registry.update(&[place.all, &id_of(&found)], &body.into()).await
+        } else {
+            self.done.created += 1;
+            body.insert("name".to_owned(), name.into());
+            body.extend(place.parent.map(|(field, id)| (field.to_owned(), id.into())));
+            self.registry.create(&[place.all], &body.into()).await
         };
+        let answer = answer.map_err(failed)?;
         let id = id_of(&answer);
         if let Some(said) = said.map(|said| said.to_string()).filter(|said| *said != id) {
             tracing::warn!(said, id, "{what} has another id than the file says: what refers to it has to be changed");
@@ -222,41 +195,17 @@ impl Seeder {
         let what = format!("artifact {name:?}");
         let mut body = with_properties(fields);
         let query = [("name", name.as_str()), ("parentResourceId", version)];
-        match self.ask(Method::GET, "artifact", |request| request.query(&query), &what).await {
-            Ok(found) => {
-                self.done.updated += 1;
-                body.insert("id".to_owned(), id_of(&found).into());
-            }
-            Err(SeedError::Refused { status: StatusCode::NOT_FOUND, .. }) => self.done.created += 1,
-            Err(error) => return Err(error),
+        let failed = |source| SeedError::Registry { what: what.clone(), source };
+        if let Some(found) = self.registry.find(&["artifact"], &query).await.map_err(failed)? {
+            self.done.updated += 1;
+            body.insert("id".to_owned(), id_of(&found).into());
+        } else {
+            self.done.created += 1;
         }
         body.entry("artifactType").or_insert_with(|| "model-artifact".into());
         body.insert("name".to_owned(), name.into());
-        let path = format!("model_versions/{version}/artifacts");
-        self.ask(Method::POST, &path, |request| request.json(&body), &what).await.map(drop)
-    }
-
-    async fn ask(
-        &self,
-        method: Method,
-        path: &str,
-        with: impl FnOnce(RequestBuilder) -> RequestBuilder,
-        what: &str,
-    ) -> Result<Value, SeedError> {
-        let url = self.base.join(path).map_err(|_| SeedError::Url(self.base.clone()))?;
-        let mut request = with(self.http.request(method, url));
-        if let Some(token) = self.token.now() {
-            request = request.bearer_auth(token.expose_secret());
-        }
-        let silent = |source: reqwest::Error| SeedError::Silent { what: what.to_owned(), source: source.without_url() };
-        let answer = request.send().await.map_err(silent)?;
-        let status = answer.status();
-        let body: Value = answer.json().await.unwrap_or_default();
-        if status.is_success() {
-            return Ok(body);
-        }
-        let message = body["message"].as_str().unwrap_or("it does not say why").to_owned();
-        Err(SeedError::Refused { what: what.to_owned(), status, message })
+        let path = ["model_versions", version, "artifacts"];
+        self.registry.create(&path, &body.into()).await.map_err(failed).map(drop)
     }
 }
 
@@ -308,18 +257,10 @@ fn with_properties(mut fields: Map<String, Value>) -> Map<String, Value> {
     fields
 }
 
+/// What is a metadata value already stays one.
 fn metadata(plain: &Value) -> Value {
     match plain {
-        Value::Null => json!({"metadataType": "MetadataStringValue", "string_value": ""}),
-        Value::String(text) => json!({"metadataType": "MetadataStringValue", "string_value": text}),
-        Value::Bool(flag) => json!({"metadataType": "MetadataBoolValue", "bool_value": flag}),
-        Value::Number(number) if number.is_f64() => {
-            json!({"metadataType": "MetadataDoubleValue", "double_value": number})
-        }
-        Value::Number(number) => json!({"metadataType": "MetadataIntValue", "int_value": number.to_string()}),
         Value::Object(object) if object.contains_key("metadataType") => plain.clone(),
-        Value::Object(_) | Value::Array(_) => {
-            json!({"metadataType": "MetadataStructValue", "struct_value": STANDARD.encode(plain.to_string())})
-        }
+        _ => PropertyValue::from(plain).to_json(),
     }
 }

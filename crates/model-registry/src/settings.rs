@@ -17,10 +17,12 @@ use crate::database::Place;
 mod access;
 mod dsn;
 mod import;
+mod reconcile;
 
 pub use access::{AccessSettings, ServiceName, ServiceNameError};
 pub use dsn::DsnError;
 pub use import::{ImportSettings, SourceSettings};
+pub use reconcile::ReconcileSettings;
 
 const DATASTORE: &str = "embedmd";
 const BODY_LIMIT: usize = 4 << 20;
@@ -45,6 +47,8 @@ pub enum Command {
     Migrate(Box<MigrateSettings>),
     /// Fill a registry with what a file describes: what is there already is brought up to date
     Seed(Box<SeedSettings>),
+    /// Record in a registry what KServe serves, and keep it up to date
+    Reconcile(Box<ReconcileSettings>),
     /// Write all that the registry holds, as JSON lines
     Export(Box<ExportSettings>),
     /// Read what `export` wrote, or another registry, into an empty database

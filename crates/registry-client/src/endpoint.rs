@@ -3,9 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use backon::{ExponentialBuilder, Retryable as _};
-use reqwest::{Response, StatusCode, header};
+use reqwest::{Method, Response, StatusCode, header};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, de::Error as _};
+use serde_json::Value;
 use url::Url;
 
 use crate::error::{Failure, Peer, RegistryError, public_url};
@@ -112,7 +113,7 @@ impl Endpoint {
     }
 
     async fn get_once(&self, url: &Url) -> Result<Body, RegistryError> {
-        let response = self.ask(url).await?;
+        let response = self.ask(Method::GET, url, None).await?;
         match response.status() {
             StatusCode::OK => self.read(url, response).await,
             _ => Err(self.refused(url, response).await.0),
@@ -126,7 +127,7 @@ impl Endpoint {
     }
 
     async fn find_once(&self, url: &Url) -> Result<Option<Body>, RegistryError> {
-        let response = self.ask(url).await?;
+        let response = self.ask(Method::GET, url, None).await?;
         match response.status() {
             StatusCode::OK => self.read(url, response).await.map(Some),
             StatusCode::NOT_FOUND => match self.refused(url, response).await {
@@ -151,8 +152,21 @@ impl Endpoint {
             .await
     }
 
-    async fn ask(&self, url: &Url) -> Result<Response, RegistryError> {
-        let mut request = self.http.get(url.clone()).timeout(self.timeout).header(header::ACCEPT, "application/json");
+    /// What is answered to a body that changes something.
+    pub(crate) async fn write(&self, method: Method, url: &Url, body: &Value) -> Result<Body, RegistryError> {
+        let response = self.ask(method, url, Some(body)).await?;
+        match response.status() {
+            StatusCode::OK | StatusCode::CREATED => self.read(url, response).await,
+            _ => Err(self.refused(url, response).await.0),
+        }
+    }
+
+    async fn ask(&self, method: Method, url: &Url, body: Option<&Value>) -> Result<Response, RegistryError> {
+        let mut request =
+            self.http.request(method, url.clone()).timeout(self.timeout).header(header::ACCEPT, "application/json");
+        if let Some(body) = body {
+            request = request.json(body);
+        }
         if let Some(token) = self.token.now() {
             request = request.bearer_auth(token.expose_secret());
         }

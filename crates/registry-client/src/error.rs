@@ -101,7 +101,7 @@ fn detail(message: &str) -> String {
 const fn hint(code: u16) -> &'static str {
     match code {
         401 => "; give a valid bearer token for it",
-        403 => "; the bearer token is not allowed to read it",
+        403 => "; the bearer token is not allowed to do this",
         404 => "; check the address and its path",
         429 => "; it asks for fewer requests",
         _ => "",

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, ops::Deref};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// A custom property's value.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,6 +73,20 @@ impl PropertyValue {
         }
     }
 
+    /// The metadata value, as the API has it.
+    pub fn to_json(&self) -> Value {
+        match self {
+            Self::Text(text) => json!({"metadataType": "MetadataStringValue", "string_value": text}),
+            Self::Int(number) => json!({"metadataType": "MetadataIntValue", "int_value": number.to_string()}),
+            Self::Double(number) => json!({"metadataType": "MetadataDoubleValue", "double_value": number}),
+            Self::Bool(flag) => json!({"metadataType": "MetadataBoolValue", "bool_value": flag}),
+            Self::Struct(json) => {
+                json!({"metadataType": "MetadataStructValue", "struct_value": STANDARD.encode(json.to_string())})
+            }
+            Self::Other(value) => value.clone(),
+        }
+    }
+
     /// Reads a metadata value by the field that it has; `metadataType` only repeats what that field's name says.
     fn parse(value: &Value) -> Self {
         let known = || {
@@ -96,6 +110,23 @@ impl PropertyValue {
             (value.get("metadataType")? == "MetadataStringValue").then(|| Self::Text(String::new()))
         };
         known().unwrap_or_else(|| Self::Other(value.clone()))
+    }
+}
+
+/// Plain JSON, as people write properties.
+impl From<&Value> for PropertyValue {
+    fn from(plain: &Value) -> Self {
+        match plain {
+            Value::Null => Self::Text(String::new()),
+            Value::String(text) => Self::Text(text.clone()),
+            Value::Bool(flag) => Self::Bool(*flag),
+            Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+                (Some(whole), _) => Self::Int(whole),
+                (None, Some(fraction)) => Self::Double(fraction),
+                (None, None) => Self::Text(number.to_string()),
+            },
+            Value::Array(_) | Value::Object(_) => Self::Struct(plain.clone()),
+        }
     }
 }
 
@@ -123,4 +154,20 @@ fn structure(value: &Value) -> Value {
         .and_then(|bytes| serde_json::from_slice(&bytes).ok())
         .or_else(|| serde_json::from_str(text).ok())
         .unwrap_or_else(|| value.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_what_is_read() {
+        let plain = json!([null, "text", true, 7, -0.5, u64::MAX, ["a", 1], {"a": null}]);
+        for value in plain.as_array().into_iter().flatten().map(PropertyValue::from) {
+            assert_eq!(PropertyValue::parse(&value.to_json()), value);
+        }
+        let unknown = json!({"metadataType": "MetadataProtoValue", "proto_value": "x"});
+        assert_eq!(PropertyValue::parse(&unknown).to_json(), unknown);
+        assert_eq!(PropertyValue::from(&json!(7)).to_json()["int_value"], "7", "the API wants a text");
+    }
 }

@@ -40,6 +40,13 @@ impl RegistryClient {
         self
     }
 
+    /// The same with that token.
+    #[must_use]
+    pub fn with_token(mut self, token: Token) -> Self {
+        self.endpoint.token = token;
+        self
+    }
+
     /// The same, telling of each request as `calls` does.
     #[must_use]
     pub fn with_calls(mut self, calls: Calls) -> Self {
@@ -130,6 +137,11 @@ impl RegistryClient {
         self.one(&["registered_models", id]).await
     }
 
+    /// One version.
+    pub async fn model_version(&self, id: &str) -> Result<Option<ModelVersion>, RegistryError> {
+        self.one(&["model_versions", id]).await
+    }
+
     /// Any list of the API, by its path below the root: records as they come.
     pub fn raw_list(&self, path: &[&str], query: ListQuery) -> Pages<RawRecord> {
         self.list(path, query)
@@ -140,7 +152,8 @@ impl RegistryClient {
         Ok(self.one::<RawRecord>(path).await?.map(|record| record.0))
     }
 
-    fn list<T: Record>(&self, path: &[&str], query: ListQuery) -> Pages<T> {
+    /// Any list of the API, by its path below the root.
+    pub fn list<T: Record>(&self, path: &[&str], query: ListQuery) -> Pages<T> {
         let mut url = self.endpoint.url(path);
         query.apply(&mut url);
         Pages::new(self.endpoint.clone(), url)

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests may fail like tests")]
 
 mod inference_services;
+mod kinds;
 mod llm;
 mod namespaces;
 mod reads;
