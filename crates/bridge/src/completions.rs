@@ -7,6 +7,8 @@ use anyhow::Context as _;
 use clap::{Args, Command, CommandFactory};
 use clap_complete::Shell;
 
+use crate::programs;
+
 /// For which shell.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CompletionsArgs {
@@ -32,14 +34,14 @@ pub(crate) fn print<T: CommandFactory>(args: &CompletionsArgs) -> anyhow::Result
     Ok(())
 }
 
-/// Writes completions and manual pages of all four programs.
+/// Writes completions and manual pages of all programs.
 pub(crate) fn write_all<T: CommandFactory>(args: &ManualArgs) -> anyhow::Result<()> {
     let (completions_directory, manual_directory) = (args.directory.join("completions"), args.directory.join("man1"));
     for directory in [&completions_directory, &manual_directory] {
         std::fs::create_dir_all(directory).with_context(|| format!("{} cannot be made", directory.display()))?;
     }
     let mut written = 0;
-    for command in programs::<T>() {
+    for command in programs::all::<T>() {
         for shell in SHELLS {
             let path = completions_directory.join(file_name(&command, shell));
             std::fs::write(&path, completions(&command, shell))
@@ -52,10 +54,6 @@ pub(crate) fn write_all<T: CommandFactory>(args: &ManualArgs) -> anyhow::Result<
     println!("{written} completions in {}", completions_directory.display());
     println!("manual pages in {}", manual_directory.display());
     Ok(())
-}
-
-fn programs<T: CommandFactory>() -> [Command; 4] {
-    [T::command(), normalizer::Settings::command(), storage_rest::Settings::command(), location::Settings::command()]
 }
 
 fn completions(command: &Command, shell: Shell) -> Vec<u8> {

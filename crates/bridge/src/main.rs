@@ -11,6 +11,7 @@ mod completions;
 mod demo;
 mod diff;
 mod peers;
+mod programs;
 mod progress;
 mod reference;
 mod render;

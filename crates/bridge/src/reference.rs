@@ -1,9 +1,11 @@
-//! `reference`: the settings of all services as Markdown, from the services' own definitions, so that
+//! `reference`: the settings of all programs that serve as Markdown, from the services' own definitions, so that
 //! `docs/configuration.md` cannot say anything else (`make generate-docs`, checked by `make lint`).
 
 use std::fmt::Write as _;
 
-use clap::{Arg, Command, CommandFactory};
+use clap::{Arg, Command};
+
+use crate::programs;
 
 /// Prints the reference.
 pub(crate) fn print() {
@@ -11,27 +13,41 @@ pub(crate) fn print() {
 }
 
 fn markdown() -> String {
-    let services = [normalizer::Settings::command(), storage_rest::Settings::command(), location::Settings::command()];
-    services.into_iter().map(|service| section(&service)).collect()
+    programs::servers().iter().map(|program| sections(program, program.get_name())).collect()
 }
 
-fn section(service: &Command) -> String {
-    let mut text = format!("## {}\n\n", service.get_name());
-    let about = service.get_about().map(ToString::to_string).unwrap_or_default();
+/// What a program can be told, or each of its commands.
+fn sections(command: &Command, name: &str) -> String {
+    if !command.has_subcommands() {
+        return section(command, name);
+    }
+    command.get_subcommands().map(|command| sections(command, &format!("{name} {}", command.get_name()))).collect()
+}
+
+fn section(command: &Command, name: &str) -> String {
+    let mut text = format!("## {name}\n\n");
+    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     let _ = write!(
         text,
         "{}\n\n| flag | variable | default | meaning |\n|---|---|---|---|\n",
         about.trim_end_matches('.').to_owned() + "."
     );
-    for argument in service.get_arguments().filter(|argument| !matches!(argument.get_id().as_str(), "help" | "version"))
-    {
+    let is_shown =
+        |argument: &&Arg| !argument.is_hide_set() && !matches!(argument.get_id().as_str(), "help" | "version");
+    for argument in command.get_arguments().filter(is_shown) {
         let variable = argument.get_env().map(|name| format!("`{}`", name.to_string_lossy())).unwrap_or_default();
-        let flag = argument.get_long().map(|long| format!("`--{long}`")).unwrap_or_default();
+        let flag =
+            argument.get_long().map_or_else(|| format!("`{}`", placeholder(argument)), |long| format!("`--{long}`"));
         let (meaning, default) = meaning_and_default(argument);
         let _ = writeln!(text, "| {flag} | {variable} | {default} | {meaning} |");
     }
     text.push('\n');
     text
+}
+
+/// What stands for an argument that has no flag.
+fn placeholder(argument: &Arg) -> String {
+    argument.get_id().as_str().to_uppercase()
 }
 
 /// A default that clap does not know stands in brackets behind the meaning.
@@ -60,6 +76,21 @@ mod tests {
             assert_eq!(cells.len(), 4, "{line}");
             assert!(cells[1].starts_with('`'), "no variable: {line}");
             assert!(cells[3].len() > 10, "no meaning: {line}");
+        }
+    }
+
+    #[test]
+    fn every_command_of_a_program_has_its_settings() {
+        let text = markdown();
+        for (command, setting) in [
+            ("location", "`LOCATION_LISTEN_ADDRESS`"),
+            ("model-registry proxy", "`MR_HOSTNAME`"),
+            ("model-registry import", "`MR_FROM`"),
+            ("model-registry seed", "| `FILE` |"),
+        ] {
+            let section = text.split("\n## ").find(|section| section.trim_start_matches("## ").starts_with(command));
+            let section = section.unwrap_or_else(|| panic!("no section {command}"));
+            assert!(section.contains(setting), "{command} has no {setting}");
         }
     }
 
