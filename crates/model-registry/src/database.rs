@@ -120,6 +120,11 @@ impl Database {
         })
     }
 
+    /// Whether it answers.
+    pub async fn look(&self) -> sqlx::Result<()> {
+        self.fetch(self.statement("SELECT last FROM change_head"), &[Type::Integer]).await.map(drop)
+    }
+
     /// Begins a transaction that may write.
     pub async fn begin(&self) -> sqlx::Result<Transaction> {
         Ok(match self {

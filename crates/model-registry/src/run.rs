@@ -33,6 +33,10 @@ use crate::store::{Store, dump};
 
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 const LONGEST_RETRY: Duration = Duration::from_secs(10);
+/// How often the database is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// A database that takes longer to answer that it is there is not.
+const LOOK_WITHIN: Duration = Duration::from_secs(5);
 
 /// A registry that was started.
 #[derive(Debug)]
@@ -62,6 +66,8 @@ pub async fn start(settings: ProxySettings, shutdown: Shutdown) -> anyhow::Resul
     let database = Database::at(&settings.database.place()?);
     let store = Store::new(database.clone());
     let readiness = Readiness::not_ready("the database was not reached yet");
+    // Apart from whether it is ready: a database that is slow to answer the look at it may well answer requests.
+    let prepared = readiness.reason().map_or_else(Readiness::ready, Readiness::not_ready);
     let catalog = settings.catalogs_path.as_deref().map(Catalog::open).transpose().context("--catalogs-path")?;
     let mut server = ServerBuilder::new("model-registry");
     if let Some(catalog) = catalog {
@@ -74,7 +80,7 @@ pub async fn start(settings: ProxySettings, shutdown: Shutdown) -> anyhow::Resul
             access.guard(
                 api::registry(&store)
                     .merge(feed::router(&store, shutdown.child()))
-                    .layer(from_fn_with_state(readiness.clone(), only_when_ready)),
+                    .layer(from_fn_with_state(prepared.clone(), only_when_ready)),
             ),
         )
         .router(api::surroundings(readiness.clone()))
@@ -88,7 +94,13 @@ pub async fn start(settings: ProxySettings, shutdown: Shutdown) -> anyhow::Resul
     let stopped = shutdown.child();
     let preparing = tokio::spawn({
         let (database, stopped, readiness) = (database.clone(), stopped.clone(), readiness.clone());
-        async move { stopped.unless(prepare(&database, &readiness)).await }
+        async move {
+            let following = async {
+                prepare(&database, &[&prepared, &readiness]).await;
+                follow(&database, &readiness).await;
+            };
+            stopped.unless(following).await
+        }
     });
     let task = tokio::spawn(async move {
         let served = server.serve(shutdown).await;
@@ -232,17 +244,47 @@ async fn prepared(settings: &MigrateSettings) -> anyhow::Result<Database> {
 }
 
 /// Brings the tables up to date as soon as the database is there, however late.
-async fn prepare(database: &Database, readiness: &Readiness) {
+async fn prepare(database: &Database, waiting: &[&Readiness]) {
     let mut pause = FIRST_RETRY;
     while let Err(error) = database.migrate().await {
         let reason = problem(&error);
         tracing::warn!(next_try_in = ?pause, "the database can't be used yet: {reason}");
-        readiness.set_not_ready(format!("the database can't be used yet: {reason}"));
+        for readiness in waiting {
+            readiness.set_not_ready(format!("the database can't be used yet: {reason}"));
+        }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_RETRY);
     }
     tracing::info!(dialect = ?database.dialect(), "the database is ready");
-    readiness.set_ready();
+    for readiness in waiting {
+        readiness.set_ready();
+    }
+}
+
+/// The registry is ready as long as its database answers.
+async fn follow(database: &Database, readiness: &Readiness) {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let looked = tokio::time::timeout(LOOK_WITHIN, database.look()).await;
+        let problem = match looked {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some(format!("no answer within {} s", LOOK_WITHIN.as_secs())),
+        };
+        match problem {
+            None if readiness.is_ready() => {}
+            None => {
+                tracing::info!("the database answers again");
+                readiness.set_ready();
+            }
+            Some(reason) => {
+                if readiness.is_ready() {
+                    tracing::warn!("the database does not answer: {reason}");
+                }
+                readiness.set_not_ready(format!("the database does not answer: {reason}"));
+            }
+        }
+    }
 }
 
 fn problem(error: &MigrateError) -> String {

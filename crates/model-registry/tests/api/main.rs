@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that is set up wrongly should stop at once")]
 
 mod import;
+mod readiness;
 mod registry;
 mod suite;
 

@@ -58,7 +58,7 @@ impl Registry {
     }
 
     /// With the flags that the existing registry's operator gives.
-    async fn start(flags: &[&str]) -> Self {
+    pub(crate) async fn start(flags: &[&str]) -> Self {
         install_crypto_provider();
         let directory = tempfile::tempdir().unwrap();
         let here = ["--hostname", "127.0.0.1", "--port", "0", "--data-dir", directory.path().to_str().unwrap()];
