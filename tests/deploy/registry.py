@@ -13,6 +13,8 @@ import programs
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NAME = "model-registry"
+# Where the reconciler serves health and metrics unless it is told otherwise.
+ADMIN_PORT = 8080
 # What the cluster, or the kit's deploy.sh, puts there.
 OF_OTHERS = {"demo-registry-db", "demo-registry-tls"}
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount/"
@@ -79,6 +81,15 @@ def volume_complaints(objects, pod, container):
             yield f"{variable['name']}: {file} is in no volume"
 
 
+def port_complaints(container, listens, speaks_tls):
+    if container["ports"] != [{"name": "http", "containerPort": listens}]:
+        yield f"it listens at {listens}"
+    for probe, path in (("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
+        asked = {"path": path, "port": "http", **({"scheme": "HTTPS"} if speaks_tls else {})}
+        if container[probe]["httpGet"] != asked:
+            yield f"{probe} is not {asked}"
+
+
 def service_complaints(objects, thing, container):
     """The Service is one that the bridge finds, by the scheme that is spoken; and a policy says who reaches the pod."""
     labels = thing["spec"]["template"]["metadata"]["labels"]
@@ -90,12 +101,7 @@ def service_complaints(objects, thing, container):
     elif of_pod[0]["metadata"]["labels"].get("component") != NAME:
         yield "its Service has not the label by which the bridge finds registries"
     listens = int(container["args"][container["args"].index("--port") + 1])
-    if container["ports"] != [{"name": "http", "containerPort": listens}]:
-        yield f"it listens at {listens}"
-    for probe, path in (("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
-        asked = {"path": path, "port": "http", **({"scheme": "HTTPS"} if speaks_tls else {})}
-        if container[probe]["httpGet"] != asked:
-            yield f"{probe} is not {asked}"
+    yield from port_complaints(container, listens, speaks_tls)
     policies = [other["spec"] for other in objects if other["kind"] == "NetworkPolicy"]
     policies = [spec for spec in policies if has(labels, spec["podSelector"].get("matchLabels"))]
     closed = [rule for spec in policies if "Ingress" in spec["policyTypes"] for rule in spec.get("ingress", [])]
@@ -107,7 +113,7 @@ def service_complaints(objects, thing, container):
 
 
 def address_complaints(objects, container):
-    """Where the seed goes is where the registry is."""
+    """Where the seed and the reconciler go is where the registry is."""
     urls = {
         f"{port['name'].removesuffix('-api')}://{service['metadata']['name']}{domain}:{port['port']}"
         for service in objects
@@ -133,7 +139,9 @@ def complaints(objects):
         own += volume_complaints(objects, pod, container)
         own += address_complaints(objects, container)
         own += account_complaints(objects, pod)
-        if thing["kind"] == "Deployment":
+        if container["args"][0] == "reconcile":
+            own += port_complaints(container, ADMIN_PORT, False)
+        elif thing["kind"] == "Deployment":
             own += service_complaints(objects, thing, container)
         yield from (f"{thing['kind']} {thing['metadata']['name']}: {complaint}" for complaint in own)
 
