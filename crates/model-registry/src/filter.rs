@@ -4,6 +4,7 @@
 //! same name is a column of one kind's table, a column of another type for the next, and a custom property where no kind
 //! has such a field. What is resolved is written as SQL, in which all that came from the text is a bound value.
 
+mod anchor;
 mod condition;
 mod error;
 mod known;
@@ -15,8 +16,10 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 
+pub use self::anchor::Anchor;
 use self::condition::Condition;
 pub use self::error::FilterError;
+use self::sql::Lookup;
 use crate::database::Statement;
 use crate::model::Kind;
 
@@ -71,8 +74,8 @@ impl Filter {
 
     fn push(&self, statement: &mut Statement, subject: Subject) {
         match self.conditions.iter().find(|(of, _)| *of == subject) {
-            Some((_, condition)) => condition.push(statement),
-            None => Condition::NEVER.push(statement),
+            Some((_, condition)) => condition.push(statement, Lookup::OfAll),
+            None => Condition::NEVER.push(statement, Lookup::OfAll),
         }
     }
 }

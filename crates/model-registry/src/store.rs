@@ -14,7 +14,10 @@ mod detail;
 pub mod dump;
 mod history;
 mod intake;
+mod list;
+mod page;
 mod read;
+mod route;
 mod write;
 mod writer;
 

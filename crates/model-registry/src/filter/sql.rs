@@ -9,13 +9,22 @@ use crate::database::{Dialect, Param, Statement};
 use crate::model::Kind;
 use crate::store::INDEXED;
 
+/// How custom properties are looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lookup {
+    /// All resources with such a property, in the indexes of those.
+    OfAll,
+    /// The property of each resource, by its id.
+    OfEach,
+}
+
 impl Condition {
     /// Goes on with this condition, in parentheses.
-    pub(super) fn push(&self, statement: &mut Statement) {
+    pub(super) fn push(&self, statement: &mut Statement, lookup: Lookup) {
         statement.push("(");
         match self {
-            Self::Any(parts) => push_parts(statement, parts, " OR ", "1 = 0"),
-            Self::All(parts) => push_parts(statement, parts, " AND ", "1 = 1"),
+            Self::Any(parts) => push_parts(statement, parts, lookup, " OR ", "1 = 0"),
+            Self::All(parts) => push_parts(statement, parts, lookup, " AND ", "1 = 1"),
             Self::Present(column) => {
                 statement.push(&column.sql()).push(" IS NOT NULL");
             }
@@ -25,13 +34,16 @@ impl Condition {
             Self::Whole(column, compared) => push_compared(statement, &column.sql(), compared),
             Self::Number(column, compared) => push_compared(statement, &column.sql(), compared),
             Self::OfRun(column, compared) => push_of_run(statement, column, compared),
-            Self::Custom(kind, name, value) => push_custom(statement, *kind, name, value),
+            Self::Custom(kind, name, value) => match lookup {
+                Lookup::OfAll => push_custom_of_all(statement, *kind, name, value),
+                Lookup::OfEach => push_custom_of_each(statement, name, value),
+            },
         }
         statement.push(")");
     }
 }
 
-fn push_parts(statement: &mut Statement, parts: &[Condition], between: &str, none: &str) {
+fn push_parts(statement: &mut Statement, parts: &[Condition], lookup: Lookup, between: &str, none: &str) {
     if parts.is_empty() {
         statement.push(none);
     }
@@ -39,7 +51,7 @@ fn push_parts(statement: &mut Statement, parts: &[Condition], between: &str, non
         if index > 0 {
             statement.push(between);
         }
-        part.push(statement);
+        part.push(statement, lookup);
     }
 }
 
@@ -87,9 +99,22 @@ fn push_of_run(statement: &mut Statement, column: &str, compared: &Compared<i64>
 }
 
 /// By the indexes of custom properties, which begin with kind, name, and text or number.
-fn push_custom(statement: &mut Statement, kind: Kind, name: &str, value: &Value) {
-    statement.push("r.id IN (SELECT p.resource_id FROM property p WHERE p.kind = '").push(kind.name());
-    statement.push("' AND p.name = ").bind(name).push(" AND ");
+fn push_custom_of_all(statement: &mut Statement, kind: Kind, name: &str, value: &Value) {
+    statement.push("r.id IN (SELECT p.resource_id FROM property p WHERE p.kind = '").push(kind.name()).push("' AND ");
+    push_property(statement, name, value);
+    statement.push(")");
+}
+
+/// By the primary key. Databases make a join of `EXISTS`, and then may begin with the properties; of a count they do not.
+fn push_custom_of_each(statement: &mut Statement, name: &str, value: &Value) {
+    statement.push("0 < (SELECT COUNT(*) FROM property p WHERE p.resource_id = r.id AND ");
+    push_property(statement, name, value);
+    statement.push(")");
+}
+
+/// Goes on with what has to hold of `property`, which has the alias `p` there.
+pub(super) fn push_property(statement: &mut Statement, name: &str, value: &Value) {
+    statement.push("p.name = ").bind(name).push(" AND ");
     match value {
         Value::Text(test) => {
             statement.push("p.form = 'string' AND ");
@@ -100,7 +125,6 @@ fn push_custom(statement: &mut Statement, kind: Kind, name: &str, value: &Value)
             push_compared(statement, "p.number", compared);
         }
     }
-    statement.push(")");
 }
 
 fn push_forms(statement: &mut Statement, forms: &[Form]) {
@@ -117,7 +141,10 @@ fn push_property_text(statement: &mut Statement, test: &TextTest) {
         TextTest::Compare(Compared::OneOf(texts)) => texts.clone(),
         _ => return text::push(statement, "p.text", test),
     };
-    let beginnings = Compared::OneOf(indexed.iter().map(beginning).collect());
+    let beginnings = match indexed.as_slice() {
+        [one] => Compared::To(Operator::Equal, beginning(one)),
+        several => Compared::OneOf(several.iter().map(beginning).collect()),
+    };
     text::push(statement, "p.key_text", &TextTest::Compare(beginnings));
     if !indexed.iter().all(all_of_it) {
         statement.push(" AND ");

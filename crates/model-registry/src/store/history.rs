@@ -1,7 +1,7 @@
 //! What the metrics of runs were, each time that they were given.
 
 use super::columns::broken;
-use super::read::{cut, push_after, push_limit, push_order};
+use super::page::{Alias, cut, push_after, push_limit, push_order};
 use super::{HistoryQuery, Page, Store, StoreError};
 use crate::database::{Row, Type};
 use crate::model::{Fields, Id, Kind, OfRun, Record, Value};
@@ -46,8 +46,8 @@ impl Store {
         if page.order_by == super::OrderBy::LastUpdateTime {
             page.order_by = super::OrderBy::CreateTime;
         }
-        push_after(&mut statement, "h.", &page);
-        push_order(&mut statement, "h.", &page);
+        push_after(&mut statement, Alias::HISTORY, &page);
+        push_order(&mut statement, Alias::HISTORY, &page);
         push_limit(&mut statement, &page);
         let rows = self.database.fetch(statement, &TYPES).await?;
         let items = rows.into_iter().map(record).collect::<Result<Vec<_>, _>>()?;

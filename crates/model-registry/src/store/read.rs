@@ -1,8 +1,7 @@
-//! Reading: one resource, and lists. A list takes two statements, however long it is: one for the resources, one for their
-//! custom properties.
+//! Reading: one resource, and the custom properties of any.
 
 use super::columns::{Columns, PROPERTIES, PROPERTY_TYPES, ROOT, broken, properties};
-use super::{Cursor, OrderBy, Page, PageQuery, Query, SortOrder, Store, StoreError, Whom};
+use super::{Store, StoreError, Whom};
 use crate::database::{Database, Row, Statement, Transaction, Type};
 use crate::model::{Id, Kind, Parent, Record, Table};
 
@@ -50,128 +49,6 @@ impl Store {
     pub async fn find(&self, kinds: &[Kind], whom: &Whom) -> Result<Record, StoreError> {
         find(&self.database, kinds, whom).await?.ok_or_else(|| missing(kinds, whom))
     }
-
-    /// A part of a list.
-    pub async fn list(&self, query: &Query) -> Result<Page, StoreError> {
-        let mut reader = &self.database;
-        let Some(columns) = query.kinds.first().map(|kind| Columns::of(kind.table())) else {
-            return Ok(Page { items: Vec::new(), next: None });
-        };
-        let mut statement = reader.statement(&columns.select());
-        statement.push("FROM (");
-        for (index, kind) in query.kinds.iter().enumerate() {
-            if query.kinds.len() > 1 {
-                statement.push(if index > 0 { " UNION ALL SELECT id FROM (" } else { "SELECT id FROM (" });
-            }
-            push_branch(&mut statement, query, *kind);
-            if query.kinds.len() > 1 {
-                statement.push(") b").push(&index.to_string());
-            }
-        }
-        statement.push(") page JOIN resource r ON r.id = page.id").push(&columns.joins());
-        push_order(&mut statement, "r.", &query.page);
-        let rows = reader.fetch(statement, &columns.types()).await?;
-        let items = rows.into_iter().map(|row| columns.record(row)).collect::<Result<Vec<_>, _>>()?;
-        let (mut items, next) = cut(items, &query.page);
-        attach_properties(&mut reader, &mut items).await?;
-        Ok(Page { items, next })
-    }
-}
-
-/// The ids of one kind's part of a list.
-fn push_branch(statement: &mut Statement, query: &Query, kind: Kind) {
-    statement.push("SELECT r.id FROM resource r");
-    if query.filter.is_some() {
-        statement.push(" JOIN ").push(kind.table().name()).push(" f ON f.id = r.id");
-    }
-    statement.push(" WHERE r.kind = ").bind(kind.name());
-    match (query.of, kind.parent()) {
-        (None, _) => {}
-        (Some(owner), Parent::Linked) => {
-            statement.push(" AND r.id IN (SELECT artifact_id FROM artifact_link WHERE owner_id = ");
-            statement.bind(owner.get()).push(")");
-        }
-        (Some(parent), _) => {
-            statement.push(" AND r.parent_id = ").bind(parent.get());
-        }
-    }
-    if let Some(name) = &query.name {
-        statement.push(" AND r.name = ").bind(name.as_str());
-    }
-    if let Some(external_id) = &query.external_id {
-        statement.push(" AND r.scope = ").bind(kind.table().scope());
-        statement.push(" AND r.external_id = ").bind(external_id.as_str());
-    }
-    if let Some(filter) = &query.filter {
-        statement.push(" AND ");
-        filter.push_condition(statement, kind);
-    }
-    push_after(statement, "r.", &query.page);
-    push_order(statement, "r.", &query.page);
-    push_limit(statement, &query.page);
-}
-
-/// That a row comes after the cursor. The first comparison lets every database use an index.
-pub(super) fn push_after(statement: &mut Statement, of: &str, page: &PageQuery) {
-    let Some(Cursor { key, id }) = page.after else { return };
-    let sign = match page.sort_order {
-        SortOrder::Ascending => ">",
-        SortOrder::Descending => "<",
-    };
-    match column(page.order_by) {
-        "id" => {
-            statement.push(&format!(" AND {of}id {sign} ")).bind(id);
-        }
-        column => {
-            statement.push(&format!(" AND {of}{column} {sign}= ")).bind(key);
-            statement.push(&format!(" AND ({of}{column} {sign} ")).bind(key);
-            statement.push(&format!(" OR {of}id {sign} ")).bind(id).push(")");
-        }
-    }
-}
-
-pub(super) fn push_order(statement: &mut Statement, of: &str, page: &PageQuery) {
-    let direction = match page.sort_order {
-        SortOrder::Ascending => "ASC",
-        SortOrder::Descending => "DESC",
-    };
-    match column(page.order_by) {
-        "id" => statement.push(&format!(" ORDER BY {of}id {direction}")),
-        column => statement.push(&format!(" ORDER BY {of}{column} {direction}, {of}id {direction}")),
-    };
-}
-
-/// One more than the page holds, which tells whether another follows.
-pub(super) fn push_limit(statement: &mut Statement, page: &PageQuery) {
-    if let Some(size) = page.size {
-        statement.push(" LIMIT ").bind(i64::from(size) + 1);
-    }
-}
-
-const fn column(order_by: OrderBy) -> &'static str {
-    match order_by {
-        OrderBy::CreateTime => "created",
-        OrderBy::LastUpdateTime => "updated",
-        OrderBy::Id => "id",
-    }
-}
-
-/// Leaves what belongs to the page, and tells where the next one begins.
-pub(super) fn cut(mut items: Vec<Record>, page: &PageQuery) -> (Vec<Record>, Option<Cursor>) {
-    let size = page.size.map_or(usize::MAX, |size| size as usize);
-    if items.len() <= size {
-        return (items, None);
-    }
-    items.truncate(size);
-    let next = items.last().map(|last| Cursor {
-        key: match page.order_by {
-            OrderBy::CreateTime => last.created,
-            OrderBy::LastUpdateTime => last.updated,
-            OrderBy::Id => last.id.get(),
-        },
-        id: last.id.get(),
-    });
-    (items, next)
 }
 
 pub(super) async fn get(reader: impl Reader, kinds: &[Kind], id: Id) -> Result<Record, StoreError> {
@@ -241,7 +118,7 @@ async fn one(
     Ok(records.into_iter().next())
 }
 
-async fn attach_properties(reader: &mut impl Reader, records: &mut [Record]) -> Result<(), StoreError> {
+pub(super) async fn attach_properties(reader: &mut impl Reader, records: &mut [Record]) -> Result<(), StoreError> {
     for part in records.chunks_mut(AT_ONCE) {
         let mut statement = reader.statement(PROPERTIES);
         statement.push("WHERE resource_id IN (").bind_all(part.iter().map(|record| record.id.get())).push(")");

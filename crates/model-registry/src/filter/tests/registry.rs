@@ -11,9 +11,16 @@ use testkit::postgres::PostgresServer;
 use crate::database::{Database, Dialect, Param, Place, Statement, Type};
 use crate::filter::Filter;
 use crate::model::{Form, Id, Kind, Property, Record, Value};
+use crate::store::{Query, Store};
+
+/// How many are few, where all are.
+pub(super) const ANY_NUMBER: i64 = 100;
+/// How many are few, where none are.
+pub(super) const NONE: i64 = -1;
 
 pub(super) struct Registry {
     database: Database,
+    store: Store,
     /// Of the file, if it is one.
     _directory: TempDir,
 }
@@ -35,7 +42,7 @@ impl Registry {
         };
         let database = Database::at(&place);
         database.migrate().await.unwrap();
-        let registry = Self { database, _directory: directory };
+        let registry = Self { store: Store::new(database.clone()), database, _directory: directory };
         // Names and external ids at random may come twice.
         for index in ["resource_by_name", "resource_by_external_id"] {
             let table = if dialect == Dialect::MySql { " ON resource" } else { "" };
@@ -84,11 +91,23 @@ impl Registry {
         ids
     }
 
-    /// How SQLite looks for the first hundred.
-    pub(super) async fn plan(&self, filter: &Filter, kind: Kind) -> Vec<String> {
+    /// The ids of what is listed, part by part, where so many are few.
+    pub(super) async fn listed(&self, query: &Query, few: i64) -> Vec<i64> {
+        let (mut query, mut ids) = (query.clone(), Vec::new());
+        loop {
+            let page = self.store.list_where_few_are(few, &query).await.unwrap_or_else(|error| panic!("{error:?}"));
+            ids.extend(page.items.iter().map(|record| record.id.get()));
+            query.page.after = page.next;
+            if page.next.is_none() {
+                return ids;
+            }
+        }
+    }
+
+    /// How SQLite looks for what is listed, where so many are few.
+    pub(super) async fn plan(&self, query: &Query, few: i64) -> Vec<String> {
         let mut statement = self.statement("EXPLAIN QUERY PLAN ");
-        Self::push_list(&mut statement, filter, kind);
-        statement.push(" ORDER BY r.id LIMIT 100");
+        self.store.push_list_where_few_are(few, &mut statement, query).await.unwrap();
         let types = [Type::Integer, Type::Integer, Type::Integer, Type::Text];
         let steps = self.database.fetch(statement, &types).await.unwrap();
         steps.into_iter().map(|mut step| step.take_text(3).unwrap()).collect()

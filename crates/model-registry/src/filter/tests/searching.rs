@@ -8,13 +8,14 @@ use rstest::rstest;
 use super::cases::{filled, table};
 use super::naive::World;
 use super::print::print;
-use super::registry::Registry;
+use super::registry::{ANY_NUMBER, NONE, Registry};
 use crate::database::Dialect;
 use crate::filter::Filter;
 use crate::filter::parse::parse;
 use crate::filter::pattern::Case;
 use crate::filter::syntax::{Comparison, Expression, Literal, Number, Operator, Property as Named, Suffix, Test};
 use crate::model::{Field, Fields, Form, Id, Kind, Parent, Properties, Property, Record, Value};
+use crate::store::{OrderBy, PageQuery, Query, SortOrder};
 
 #[rstest]
 #[case(Dialect::Sqlite)]
@@ -238,6 +239,35 @@ const LISTS: [&[Kind]; 8] = [
     &[Kind::ExperimentRun],
 ];
 
+/// Lists of these kinds in one of the orders each, on each way to them.
+fn lists_of(kinds: &[Kind], filter: &Filter) -> Vec<(Query, i64)> {
+    let list = |of, order_by, sort_order, size| Query {
+        kinds: kinds.to_vec(),
+        of,
+        name: None,
+        external_id: None,
+        filter: Some(filter.clone()),
+        page: PageQuery { size, order_by, sort_order, after: None },
+    };
+    let by_id = list(None, OrderBy::Id, SortOrder::Ascending, Some(2));
+    let by_time = list(None, OrderBy::LastUpdateTime, SortOrder::Descending, Some(3));
+    let children = list(Some(Id::kept(1)), OrderBy::CreateTime, SortOrder::Ascending, None);
+    // Nothing is linked to these artifacts.
+    let children = Some(children).filter(|_| kinds.iter().all(|kind| kind.parent() != Parent::Linked));
+    [by_id, by_time].into_iter().chain(children).flat_map(|list| [(list.clone(), NONE), (list, ANY_NUMBER)]).collect()
+}
+
+/// What is expected of a list, in its order. The times of all are in the order of their ids.
+fn in_order(records: &[Record], ids: &[i64], list: &Query) -> Vec<i64> {
+    let is_listed =
+        |record: &&Record| ids.contains(&record.id.get()) && (list.of.is_none() || (record.parent == list.of));
+    let mut ids: Vec<_> = records.iter().filter(is_listed).map(|record| record.id.get()).collect();
+    if list.page.sort_order == SortOrder::Descending {
+        ids.reverse();
+    }
+    ids
+}
+
 #[rstest]
 #[case(Dialect::Sqlite, 40)]
 #[case(Dialect::Postgres, 15)]
@@ -257,7 +287,12 @@ fn queries_find_what_they_mean(#[case] dialect: Dialect, #[case] cases: u32) {
                 let filter = Filter::parse(&query, kinds).unwrap();
                 let holds = |record: &&Record| kinds.contains(&record.kind) && world.holds(expression, record);
                 let expected: Vec<_> = records.iter().filter(holds).map(|record| record.id.get()).collect();
-                prop_assert_eq!(registry.ids(&filter, kinds).await, expected, "{}", query);
+                prop_assert_eq!(registry.ids(&filter, kinds).await, &expected[..], "{}", query);
+                for (list, few) in lists_of(kinds, &filter) {
+                    let found = registry.listed(&list, few).await;
+                    let expected = in_order(&records, &expected, &list);
+                    prop_assert_eq!(found, expected, "{}: {:?}, {} are few", query, list.page, few);
+                }
             }
             Ok(())
         })

@@ -3,10 +3,11 @@
 use rstest::rstest;
 
 use super::cases;
-use super::registry::Registry;
+use super::registry::{ANY_NUMBER, NONE, Registry};
 use crate::database::{Dialect, Param, Statement};
 use crate::filter::Filter;
-use crate::model::Kind;
+use crate::model::{Id, Kind};
+use crate::store::{OrderBy, PageQuery, Query};
 
 fn condition(dialect: Dialect, query: &str) -> (String, Vec<Param>) {
     let mut statement = Statement::new(dialect, "");
@@ -58,21 +59,78 @@ fn a_filter_holds_for_no_other_kind() {
     assert_eq!(statement.sql(), "(1 = 0)");
 }
 
+/// What an index tells from the others is found by it, whatever the order.
 #[tokio::test]
-async fn custom_properties_are_found_by_an_index() {
+async fn rare_custom_properties_are_found_by_an_index() {
     let registry = Registry::in_sqlite().await;
     for (query, index) in [
-        ("stage = 'Production'", "property_by_text (kind=? AND name=? AND key_text=?"),
-        ("stage IN ('a', 'b')", "property_by_text (kind=? AND name=? AND key_text=?"),
+        ("stage = 'Production'", "property_by_text (kind=? AND name=? AND key_text=? AND form=?"),
+        ("stage = 'Production' AND name LIKE 'a%'", "property_by_text (kind=? AND name=? AND key_text=? AND form=?"),
+        ("stage IN ('a', 'b')", "property_by_text (kind=? AND name=? AND key_text=? AND form=?"),
         ("score > 0.5", "property_by_number (kind=? AND name=? AND number>?"),
         ("score = 5", "property_by_number (kind=? AND name=? AND number=?"),
         ("tested.bool_value = true", "property_by_number (kind=? AND name=? AND number=?"),
     ] {
-        let filter = Filter::parse(query, &[Kind::ModelVersion]).unwrap();
-        let plan = registry.plan(&filter, Kind::ModelVersion).await;
-        assert!(plan.iter().any(|step| step.contains(index)), "{query}: {plan:#?}");
-        assert!(!plan.iter().any(|step| step.starts_with("SCAN")), "{query}: {plan:#?}");
+        for order in ORDERS {
+            let plan = registry.plan(&versions(query, order, None), ANY_NUMBER).await;
+            let found = format!("SEARCH p USING INDEX {index}");
+            assert!(has(&plan, &found) || has(&plan, &found.replace("INDEX", "COVERING INDEX")), "{query}: {plan:#?}");
+            assert!(!has(&plan, "SCAN r"), "{query}: {plan:#?}");
+        }
     }
+}
+
+/// Those of the text that many have are in the index in the order of their ids.
+#[tokio::test]
+async fn what_has_one_text_is_listed_in_the_order_of_the_index() {
+    let registry = Registry::in_sqlite().await;
+    for query in ["stage = 'Production'", "score.int_value = 5", "stage = 'a' AND score > 0.5"] {
+        let plan = registry.plan(&versions(query, OrderBy::Id, None), NONE).await;
+        assert!(has(&plan, "SEARCH p USING") && sorts(&plan) == 1, "{query}: {plan:#?}");
+    }
+}
+
+/// Otherwise those that come first are looked at first, and each by its id.
+#[tokio::test]
+async fn common_custom_properties_are_looked_up_along_the_order_of_the_list() {
+    let registry = Registry::in_sqlite().await;
+    for (order, index) in
+        [(OrderBy::CreateTime, "order_of_created (kind=?)"), (OrderBy::LastUpdateTime, "order_of_updated (kind=?)")]
+    {
+        let beneath = index.replace("kind=?", "parent_id=? AND kind=?");
+        for (of, index) in
+            [(None, format!("resource_in_{index}")), (Some(1), format!("resource_of_parent_in_{beneath}"))]
+        {
+            let plan = registry.plan(&versions("stage = 'Production'", order, of), NONE).await;
+            assert!(has(&plan, &index) && sorts(&plan) == 1, "{plan:#?}");
+            assert!(
+                has(&plan, "SEARCH p USING INDEX sqlite_autoindex_property_1 (resource_id=? AND name=?)"),
+                "{plan:#?}"
+            );
+        }
+    }
+}
+
+const ORDERS: [OrderBy; 3] = [OrderBy::Id, OrderBy::CreateTime, OrderBy::LastUpdateTime];
+
+fn versions(query: &str, order_by: OrderBy, of: Option<i64>) -> Query {
+    Query {
+        kinds: vec![Kind::ModelVersion],
+        of: of.map(Id::kept),
+        name: None,
+        external_id: None,
+        filter: Some(Filter::parse(query, &[Kind::ModelVersion]).unwrap()),
+        page: PageQuery { size: Some(100), order_by, ..PageQuery::default() },
+    }
+}
+
+fn has(plan: &[String], step: &str) -> bool {
+    plan.iter().any(|own| own.contains(step))
+}
+
+/// How often a plan puts something in order; the hundred that are answered are, after their fields were joined.
+fn sorts(plan: &[String]) -> usize {
+    plan.iter().filter(|step| step.contains("USE TEMP B-TREE FOR ORDER BY")).count()
 }
 
 /// What databases allow of depth and of values is more than what a query may have.
