@@ -23,13 +23,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use service::{Shutdown, openapi};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use self::lookout::Lookout;
 use crate::api::Failure;
-use crate::store::{Change, Store, StoreError};
+use crate::store::{Change, Store};
+
+mod lookout;
 
 const PATH: &str = "/api/model_registry/v1alpha3/changes";
 const PATH_V1: &str = "/api/model_registry/v1/changes";
@@ -41,19 +44,18 @@ const LONGEST_WAIT: u64 = 25;
 const LONGEST_STREAM: Duration = Duration::from_mins(10);
 /// How many may wait or listen at a time.
 const LISTENERS: usize = 256;
-/// How often the database is looked at for what others wrote.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
 struct Feed {
     store: Store,
+    lookout: Lookout,
     places: Arc<Semaphore>,
-    shutdown: Shutdown,
 }
 
 /// The route, in both versions of the API. Whoever waits is let go at `shutdown`.
 pub fn router(store: &Store, shutdown: Shutdown) -> OpenApiRouter {
-    let feed = Feed { store: store.clone(), places: Arc::new(Semaphore::new(LISTENERS)), shutdown };
+    let lookout = Lookout::start(store, shutdown);
+    let feed = Feed { store: store.clone(), lookout, places: Arc::new(Semaphore::new(LISTENERS)) };
     let mut routes = OpenApiRouter::new().routes(routes!(changes)).route(PATH_V1, get(changes));
     openapi::alias(routes.get_openapi_mut(), PATH, PATH_V1, "changes_v1");
     routes.with_state(feed)
@@ -142,7 +144,7 @@ async fn changes(
         feed.store.changes(since, limit).await?
     } else {
         let _place = feed.place()?;
-        feed.wait(since, limit, Instant::now() + patience).await?
+        feed.lookout.wait(since, limit, Instant::now() + patience).await?
     };
     let next = found.last().map_or(since, |change| change.seq);
     Ok(Json(Changes { items: found.into_iter().map(Shown::from).collect(), next: next.to_string() }).into_response())
@@ -153,26 +155,6 @@ impl Feed {
         let full =
             || Failure::new(StatusCode::SERVICE_UNAVAILABLE, "too many wait for changes already: ask without wait");
         Arc::clone(&self.places).try_acquire_owned().map_err(|_| full())
-    }
-
-    /// The changes after that number; none, if there were none until the deadline.
-    async fn wait(&self, since: i64, limit: u32, deadline: Instant) -> Result<Vec<Change>, StoreError> {
-        let mut own = self.store.own_changes();
-        loop {
-            own.mark_unchanged();
-            let found = self.store.changes(since, limit).await?;
-            if !found.is_empty() || Instant::now() >= deadline || self.shutdown.is_triggered() {
-                return Ok(found);
-            }
-            let next_look = async {
-                tokio::select! {
-                    // Nobody writes any more; others may.
-                    _ = timeout(LOOK_EVERY, own.changed()) => (),
-                    () = sleep_until(deadline) => (),
-                }
-            };
-            self.shutdown.unless(next_look).await;
-        }
     }
 
     fn listen(self, since: i64) -> Result<Response, Failure> {
@@ -212,7 +194,7 @@ impl Listener {
     async fn next(&mut self) -> Option<Change> {
         if self.waiting.is_empty() {
             // A database that fails ends the stream: the listener comes again.
-            self.waiting = self.feed.wait(self.since, LIMIT, self.ends).await.ok()?.into();
+            self.waiting = self.feed.lookout.wait(self.since, LIMIT, self.ends).await.ok()?.into();
         }
         let change = self.waiting.pop_front()?;
         self.since = change.seq;

@@ -35,6 +35,16 @@ pub struct PostgresServer {
     port: u16,
     process: Mutex<Option<Child>>,
     janitor: Janitor,
+    outlives: Outlives,
+}
+
+/// What that was committed outlives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outlives {
+    /// The server: what only matters when the machine itself fails is left out, which is quicker.
+    Server,
+    /// The machine, as where it matters.
+    Machine,
 }
 
 /// A database of its own, owned by an account of its own.
@@ -53,8 +63,17 @@ impl PostgresServer {
 
     /// A server for one test, which stops it. `None` as with [`Self::shared`].
     pub fn start() -> Option<Self> {
+        Self::start_if_there(Outlives::Server)
+    }
+
+    /// A server that waits for the disk, for measurements. `None` as with [`Self::shared`].
+    pub fn start_durable() -> Option<Self> {
+        Self::start_if_there(Outlives::Machine)
+    }
+
+    fn start_if_there(outlives: Outlives) -> Option<Self> {
         match Programs::find() {
-            Ok(programs) => Some(Self::start_with(programs)),
+            Ok(programs) => Some(Self::start_with(programs, outlives)),
             Err(missing) => {
                 crate::skipped::without_server("PostgreSQL", "REQUIRE_POSTGRES", &missing);
                 None
@@ -62,7 +81,7 @@ impl PostgresServer {
         }
     }
 
-    fn start_with(programs: Programs) -> Self {
+    fn start_with(programs: Programs, outlives: Outlives) -> Self {
         let account = Account::for_server();
         let directory = TempDir::with_prefix("bridge-postgres-").expect("a temporary directory").keep();
         if let Some(account) = &account {
@@ -78,7 +97,8 @@ impl PostgresServer {
         initdb.args(["--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", "--no-sync", "--username", SUPERUSER]);
         initdb.arg("--pwfile").arg(&password_file).arg("--pgdata").arg(directory.join("data"));
         run(initdb.current_dir(&directory), "initdb");
-        let server = Self { programs, account, directory, port: free_port(), process: Mutex::default(), janitor };
+        let server =
+            Self { programs, account, directory, port: free_port(), process: Mutex::default(), janitor, outlives };
         server.restart();
         server
     }
@@ -91,15 +111,11 @@ impl PostgresServer {
         let log = fs::File::create(self.directory.join("log")).expect("a log file");
         let mut command = as_account(self.account.as_ref(), &self.programs.postgres);
         command.arg("-D").arg(self.directory.join("data")).args(["-p", &self.port.to_string()]);
-        // What only matters when the machine itself fails is left out.
-        for setting in [
-            "listen_addresses=127.0.0.1",
-            "unix_socket_directories=",
-            "fsync=off",
-            "full_page_writes=off",
-            "max_connections=200",
-        ] {
+        for setting in ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200"] {
             command.args(["-c", setting]);
+        }
+        if self.outlives == Outlives::Server {
+            command.args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
         }
         let streams = command.current_dir(&self.directory).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let child = streams.process_group(0).spawn().expect("postgres can be started");
@@ -134,6 +150,11 @@ impl PostgresServer {
         let create = format!("CREATE DATABASE {0} OWNER {0}", database.name);
         self.psql(SUPERUSER, &create).expect("a database");
         database
+    }
+
+    /// What statements say that the server's administrator has done in a database.
+    pub fn sql(&self, database: &str, statements: &str) -> Result<String, String> {
+        self.psql(database, statements)
     }
 
     fn psql(&self, database: &str, statements: &str) -> Result<String, String> {
