@@ -7,6 +7,7 @@ mod engine;
 mod follow;
 mod id;
 mod journal;
+mod leftovers;
 mod plan;
 mod ranges;
 mod read;
@@ -69,8 +70,8 @@ pub struct Single {
 /// Downloads everything that `source` lists to `destination`, which is made if it is not there. What is not listed stays as
 /// it is. The future may be dropped at any time, and the process killed: the next call with the same source goes on.
 ///
-/// What is known of the files stays below [`WORK_DIRECTORY`] until [`finish`] is called, so that a later step that fails
-/// does not cost the download.
+/// What is known of the files stays below [`WORK_DIRECTORY`], so that a later step that fails does not cost the download:
+/// the caller removes that directory when nothing is left to do.
 pub async fn fetch(
     source: SharedSource,
     destination: &Path,
@@ -88,7 +89,7 @@ async fn fetch_with(
     kept_bytes: usize,
 ) -> Result<Fetched, Failure> {
     let work = Work::open(destination, &source.name()).await?;
-    let plan = Plan::of(&*source, &work, kept_bytes).await?;
+    let mut plan = Plan::of(&*source, &work, kept_bytes).await?;
     engine::check_total(&source.name(), plan.sums.bytes, limits)?;
     let (held, needs, stale) = (Arc::clone(&work), plan.needs, plan.stale.clone());
     let place = destination.to_path_buf();
@@ -98,14 +99,10 @@ async fn fetch_with(
     })
     .await?;
     progress.expect(plan.sums.files, plan.sums.bytes);
-    Engine::new(source, work, limits, progress, plan.sums).run(plan).await
-}
-
-/// Removes what [`fetch`] keeps below [`WORK_DIRECTORY`]: for when nothing is left to do.
-pub async fn finish(destination: &Path) -> Result<(), Failure> {
-    let destination = destination.to_path_buf();
-    disk::run(move || {
-        Work::clear(&destination).map_err(|error| disk::failed(&destination.join(WORK_DIRECTORY), &error))
-    })
-    .await
+    let names = plan.names.take();
+    let fetched = Engine::new(source, Arc::clone(&work), limits, progress, plan.sums).run(plan).await?;
+    if let Some(names) = names {
+        disk::run(move || leftovers::remove(&work, &names)).await?;
+    }
+    Ok(fetched)
 }

@@ -10,6 +10,8 @@ mod support;
 
 #[path = "fetch/faults.rs"]
 mod faults;
+#[path = "fetch/kill.rs"]
+mod kill;
 #[path = "fetch/place.rs"]
 mod place;
 #[path = "fetch/resume.rs"]

@@ -47,3 +47,32 @@ fn meaning(error: &io::Error) -> (Kind, &'static str) {
         _ => (Kind::DiskFull, "see to the volume"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(Errno::NOSPC, Kind::DiskFull, "more room")]
+    #[case(Errno::DQUOT, Kind::DiskFull, "more room")]
+    #[case(Errno::ROFS, Kind::DiskFull, "can be written")]
+    #[case(Errno::ACCESS, Kind::Permission, "fsGroup")]
+    #[case(Errno::PERM, Kind::Permission, "fsGroup")]
+    #[case(Errno::NOTDIR, Kind::DiskFull, "in the way")]
+    #[case(Errno::MFILE, Kind::Internal, "open files")]
+    #[case(Errno::IO, Kind::DiskFull, "volume")]
+    fn each_error_of_the_disk_says_what_to_do(#[case] error: Errno, #[case] kind: Kind, #[case] advice: &str) {
+        let failure = failed(Path::new("/mnt/models/a"), &error.into());
+        assert_eq!(failure.kind, kind);
+        assert!(failure.what.starts_with("/mnt/models/a cannot be written: "), "{failure}");
+        assert!(failure.advice.contains(advice), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn a_write_that_panics_is_a_failure() {
+        let result: Result<(), Failure> = run(|| panic!("of a defect")).await;
+        assert_eq!(result.unwrap_err().kind, Kind::Internal);
+    }
+}

@@ -249,7 +249,7 @@ pub(super) fn check_total(name: &str, bytes: u64, limits: Limits) -> Result<(), 
 }
 
 /// How long the file is that an earlier run has put in place, if it is what it was.
-fn length_if_right(place: &Path, size: Option<u64>, crc: u32) -> Option<u64> {
+pub(super) fn length_if_right(place: &Path, size: Option<u64>, crc: u32) -> Option<u64> {
     let file = File::open(place).ok()?;
     let metadata = file.metadata().ok().filter(Metadata::is_file)?;
     if size.is_some_and(|size| size != metadata.len()) {

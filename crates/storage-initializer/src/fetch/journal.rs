@@ -32,8 +32,8 @@ pub(super) struct Complete {
 pub(super) enum Record {
     /// A range was written.
     Wrote(Id, Piece),
-    /// All of the file is at its place.
-    Completed(Id, Complete),
+    /// All of the file is at its place, which is this path below the destination.
+    Completed(Id, Complete, String),
     /// What was written of it is not to be used.
     Dropped(Id),
     /// The declared type of it, which decides whether it is unpacked.
@@ -101,7 +101,7 @@ impl Known {
     fn take(&mut self, record: Record) {
         match record {
             Record::Wrote(id, piece) => self.pieces.entry(id).or_default().push(piece),
-            Record::Completed(id, complete) => {
+            Record::Completed(id, complete, _) => {
                 self.pieces.remove(&id);
                 self.complete.push((id, complete));
             }
@@ -117,8 +117,10 @@ impl std::fmt::Display for Record {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Wrote(id, Piece { start, length, crc }) => write!(f, "wrote {id} {start} {length} {crc:08x}"),
-            Self::Completed(id, Complete { crc, is_verified: true }) => write!(f, "verified {id} {crc:08x}"),
-            Self::Completed(id, Complete { crc, is_verified: false }) => write!(f, "completed {id} {crc:08x}"),
+            Self::Completed(id, Complete { crc, is_verified }, path) => {
+                let verb = if *is_verified { "verified" } else { "completed" };
+                write!(f, "{verb} {id} {crc:08x} {}", serde_json::Value::from(path.as_str()))
+            }
             Self::Dropped(id) => write!(f, "dropped {id}"),
             Self::Typed(id, content_type) => write!(f, "typed {id} {}", content_type.replace(char::is_control, " ")),
         }
@@ -127,19 +129,22 @@ impl std::fmt::Display for Record {
 
 impl Record {
     fn parse(text: &str) -> Option<Self> {
-        let mut words = text.split(' ');
+        let mut words = text.splitn(4, ' ');
         let (verb, id) = (words.next()?, Id::parse(words.next()?)?);
         let hex = |word: Option<&str>| u32::from_str_radix(word?, 16).ok();
         let number = |word: Option<&str>| word?.parse().ok();
         Some(match verb {
-            "wrote" => Self::Wrote(
-                id,
-                Piece { start: number(words.next())?, length: number(words.next())?, crc: hex(words.next())? },
-            ),
-            "verified" => Self::Completed(id, Complete { crc: hex(words.next())?, is_verified: true }),
-            "completed" => Self::Completed(id, Complete { crc: hex(words.next())?, is_verified: false }),
+            "wrote" => {
+                let start = number(words.next())?;
+                let (length, crc) = words.next()?.split_once(' ')?;
+                Self::Wrote(id, Piece { start, length: number(Some(length))?, crc: hex(Some(crc))? })
+            }
+            "verified" | "completed" => {
+                let complete = Complete { crc: hex(words.next())?, is_verified: verb == "verified" };
+                Self::Completed(id, complete, serde_json::from_str(words.next()?).ok()?)
+            }
             "dropped" => Self::Dropped(id),
-            "typed" => Self::Typed(id, words.collect::<Vec<_>>().join(" ")),
+            "typed" => Self::Typed(id, text.splitn(3, ' ').nth(2)?.to_owned()),
             _ => return None,
         })
     }
@@ -160,19 +165,10 @@ fn replay(file: &mut File, head: &str) -> io::Result<Option<Known>> {
     file.seek(SeekFrom::Start(0))?;
     let mut lines = BufReader::new(file);
     let mut buffer = Vec::new();
-    let mut known = None;
-    while read_line(&mut lines, &mut buffer)? {
-        let text = std::str::from_utf8(&buffer).ok().and_then(text_of);
-        match (&mut known, text) {
-            (None, Some(text)) if text == head => known = Some(Known::default()),
-            (None, _) => return Ok(None),
-            (Some(known), Some(text)) => {
-                if let Some(record) = Record::parse(text) {
-                    known.take(record);
-                }
-            }
-            (Some(_), None) => {}
-        }
+    lines.read_until(b'\n', &mut buffer)?;
+    let mut known = (std::str::from_utf8(&buffer).ok().and_then(text_of) == Some(head)).then(Known::default);
+    if let Some(known) = &mut known {
+        read(lines, |record| known.take(record))?;
     }
     if let Some(known) = &mut known {
         // What was said last of a file holds: the sort keeps the order of what is equal.
@@ -183,9 +179,17 @@ fn replay(file: &mut File, head: &str) -> io::Result<Option<Known>> {
     Ok(known)
 }
 
-fn read_line(lines: &mut impl BufRead, buffer: &mut Vec<u8>) -> io::Result<bool> {
-    buffer.clear();
-    Ok(lines.read_until(b'\n', buffer)? > 0)
+/// What the whole lines say, one after the other.
+pub(super) fn read(mut lines: impl BufRead, mut take: impl FnMut(Record)) -> io::Result<()> {
+    let mut buffer = Vec::new();
+    while lines.read_until(b'\n', &mut buffer)? > 0 {
+        let text = std::str::from_utf8(&buffer).ok().and_then(text_of);
+        if let Some(record) = text.and_then(Record::parse) {
+            take(record);
+        }
+        buffer.clear();
+    }
+    Ok(())
 }
 
 fn ends_with_line(file: &mut File) -> io::Result<bool> {
@@ -218,24 +222,34 @@ mod tests {
     #[test]
     fn a_journal_says_later_what_was_said() {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("journal");
-        let (journal, known) = open(&path, "s3://a/b");
+        let file = directory.path().join("journal");
+        let (journal, known) = open(&file, "s3://a/b");
         assert!(known.is_none());
         let complete = Complete { crc: 0xffff_fff0, is_verified: true };
         journal.append(&Record::Wrote(id(1), piece(0))).unwrap();
         journal.append(&Record::Wrote(id(1), piece(10))).unwrap();
         journal.append(&Record::Wrote(id(2), piece(0))).unwrap();
         journal.append(&Record::Dropped(id(2))).unwrap();
-        journal.append(&Record::Completed(id(3), Complete { crc: 1, is_verified: false })).unwrap();
-        journal.append(&Record::Completed(id(3), complete)).unwrap();
+        let path = || "a\n \"b\"".to_owned();
+        journal.append(&Record::Completed(id(3), Complete { crc: 1, is_verified: false }, path())).unwrap();
+        journal.append(&Record::Completed(id(3), complete, path())).unwrap();
         journal.append(&Record::Typed(id(3), "a/b; c=d".to_owned())).unwrap();
         drop(journal);
 
-        let known = open(&path, "s3://a/b").1.unwrap();
+        let known = open(&file, "s3://a/b").1.unwrap();
         assert_eq!(known.pieces(id(1)), [piece(0), piece(10)]);
         assert_eq!(known.pieces(id(2)), []);
         assert_eq!((known.complete(id(3)), known.complete(id(1))), (Some(complete), None));
         assert_eq!(known.content_type(id(3)), Some("a/b; c=d"));
+        let mut paths = Vec::new();
+        let lines = BufReader::new(File::open(&file).unwrap());
+        super::read(lines, |record| {
+            if let Record::Completed(_, _, path) = record {
+                paths.push(path);
+            }
+        })
+        .unwrap();
+        assert_eq!(paths, [path(), path()]);
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub(super) struct Plan {
     kept: Option<Vec<Object>>,
     /// Partial files that belong to no object any longer.
     pub(super) stale: Vec<Id>,
+    /// All names, where an earlier run may have left files of others.
+    pub(super) names: Option<Names>,
 }
 
 /// What a list says in all; two lists of the same objects, in whatever order, have the same.
@@ -61,7 +63,10 @@ impl Plan {
         while let Some(object) = objects.try_next().await? {
             names.add(&object.path)?;
             sums.add(&object);
-            needs.add(if known.is_empty() { object.size.unwrap_or(0) } else { missing(work, &object, &mut stale) });
+            let bytes = if known.is_empty() { object.size.or(Some(0)) } else { missing(work, &object, &mut stale) };
+            if let Some(bytes) = bytes {
+                needs.add(bytes);
+            }
             match room.checked_sub(memory_of(&object)) {
                 Some(left) => room = left,
                 None => kept = None,
@@ -71,8 +76,10 @@ impl Plan {
             }
         }
         drop(objects);
-        let plan = Self { sums, needs, kept, stale: stale.into_iter().collect() };
-        plan.check_names(source, names).await?;
+        names.sort();
+        let mut plan = Self { sums, needs, kept, stale: stale.into_iter().collect(), names: None };
+        plan.check_names(source, &names).await?;
+        plan.names = (!known.is_empty()).then_some(names);
         Ok(plan)
     }
 
@@ -84,7 +91,7 @@ impl Plan {
         }
     }
 
-    async fn check_names(&self, source: &dyn Source, names: Names) -> Result<(), Failure> {
+    async fn check_names(&self, source: &dyn Source, names: &Names) -> Result<(), Failure> {
         let suspects = names.suspects();
         if suspects.is_empty() {
             return Ok(());
@@ -104,15 +111,15 @@ impl Plan {
     }
 }
 
-/// How many bytes of the object are not on the disk yet, as the journal has it.
-fn missing(work: &Work, object: &Object, stale: &mut HashSet<Id>) -> u64 {
+/// How many bytes of the object are not on the disk yet, as the journal has it; none where the file is complete.
+fn missing(work: &Work, object: &Object, stale: &mut HashSet<Id>) -> Option<u64> {
     let id = Id::of(object);
     stale.remove(&id);
     let size = object.size.unwrap_or(0);
     if work.known().complete(id).is_some() {
-        return 0;
+        return None;
     }
-    size.saturating_sub(work.known().pieces(id).iter().map(|piece| piece.length).sum())
+    Some(size.saturating_sub(work.known().pieces(id).iter().map(|piece| piece.length).sum()))
 }
 
 fn memory_of(object: &Object) -> usize {
@@ -124,7 +131,7 @@ fn memory_of(object: &Object) -> usize {
 
 /// The names that a list uses, in eight bytes each: those of a million objects have to have room.
 #[derive(Debug, Default)]
-struct Names {
+pub(super) struct Names {
     files: Vec<u64>,
     directories: Vec<u64>,
     last_directory: String,
@@ -150,11 +157,19 @@ impl Names {
         Ok(())
     }
 
-    /// What is a file twice, or a file and a directory; or is not, but has the same hash.
-    fn suspects(mut self) -> HashSet<u64> {
+    fn sort(&mut self) {
         self.files.sort_unstable();
         self.directories.sort_unstable();
         self.directories.dedup();
+    }
+
+    /// Whether a file may have this path; if not, then it is certain.
+    pub(super) fn may_have(&self, path: &str) -> bool {
+        self.files.binary_search(&hash_of(path)).is_ok()
+    }
+
+    /// What is a file twice, or a file and a directory; or is not, but has the same hash.
+    fn suspects(&self) -> HashSet<u64> {
         let twice = self.files.windows(2).filter_map(|pair| match pair {
             [first, second] if first == second => Some(*first),
             _ => None,

@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, BufReader};
+use std::mem;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use rustix::io::Errno;
 use super::WORK_DIRECTORY;
 use super::disk;
 use super::id::Id;
-use super::journal::{Complete, Journal, Known, Record};
+use super::journal::{self, Complete, Journal, Known, Record};
 use crate::failure::Failure;
 use crate::relative::RelativePath;
 
@@ -34,16 +35,18 @@ impl Work {
     /// Makes the directories, waits until no other run is at work there, and reads what is known. Partial files of another
     /// source are removed.
     pub(super) async fn open(destination: &Path, source: &str) -> Result<Arc<Self>, Failure> {
+        let mut is_told = false;
         loop {
-            let (destination, source) = (destination.to_path_buf(), source.to_owned());
+            let (place, source) = (destination.to_path_buf(), source.to_owned());
             let opened = disk::run(move || {
-                Self::try_open(&destination, &source)
-                    .map_err(|error| disk::failed(&destination.join(WORK_DIRECTORY), &error))
+                Self::try_open(&place, &source).map_err(|error| disk::failed(&place.join(WORK_DIRECTORY), &error))
             });
             if let Some(work) = opened.await? {
                 return Ok(Arc::new(work));
             }
-            tracing::debug!("waiting for another run that writes to the same destination");
+            if !mem::replace(&mut is_told, true) {
+                tracing::info!("waiting for another run, which writes to {} too", destination.display());
+            }
             tokio::time::sleep(PAUSE).await;
         }
     }
@@ -91,6 +94,20 @@ impl Work {
         self.journal.append(record).map_err(|error| disk::failed(&journal_of(&self.directory), &error))
     }
 
+    pub(super) fn place_of_journal(&self) -> PathBuf {
+        journal_of(&self.directory)
+    }
+
+    /// Each file that was put in place, in this run and in those before: its path, and what it was.
+    pub(super) fn each_complete(&self, mut take: impl FnMut(String, Complete)) -> io::Result<()> {
+        let lines = BufReader::new(File::open(journal_of(&self.directory))?);
+        journal::read(lines, |record| {
+            if let Record::Completed(_, complete, path) = record {
+                take(path, complete);
+            }
+        })
+    }
+
     /// An empty partial file.
     pub(super) fn begin(&self, id: Id) -> Result<File, Failure> {
         let path = self.partial(id);
@@ -136,24 +153,7 @@ impl Work {
             moved => moved,
         };
         moved.map_err(|error| disk::failed(&in_the_way(&self.destination, &place), &error))?;
-        self.record(&Record::Completed(id, complete))
-    }
-
-    /// Removes what is in the directory.
-    pub(super) fn clear(destination: &Path) -> io::Result<()> {
-        let directory = destination.join(WORK_DIRECTORY);
-        for removed in [fs::remove_dir_all(parts_of(&directory)), fs::remove_file(journal_of(&directory))] {
-            match removed {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        match fs::remove_dir(&directory) {
-            Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => {
-                Err(error)
-            }
-            _ => Ok(()),
-        }
+        self.record(&Record::Completed(id, complete, path.to_string()))
     }
 }
 

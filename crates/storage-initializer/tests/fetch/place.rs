@@ -7,11 +7,11 @@ use std::sync::Arc;
 use rstest::rstest;
 use storage_initializer::Kind;
 use storage_initializer::checksum::Checksum;
-use storage_initializer::fetch::{self, Limits, WORK_DIRECTORY};
+use storage_initializer::fetch::{self, Limits};
 use storage_initializer::progress::Progress;
 use testkit::noise;
 
-use crate::run::{LIMITS, expected, files, run};
+use crate::run::{LIMITS, expected, files, partial_files, run};
 use crate::support::scripted::{Scripted, Stored};
 
 #[rstest]
@@ -41,9 +41,7 @@ async fn all_that_is_listed_comes_to_its_place(#[case] has_ranges: bool, #[case]
     let counts = progress.counts();
     assert_eq!((counts.files_total, counts.files_done), (6, 6));
     assert_eq!((counts.bytes_total, counts.bytes_done, counts.bytes_kept), (bytes, bytes, 0));
-
-    fetch::finish(directory.path()).await.unwrap();
-    assert!(!directory.path().join(WORK_DIRECTORY).exists());
+    assert_eq!(partial_files(directory.path()), 0);
 }
 
 #[tokio::test]

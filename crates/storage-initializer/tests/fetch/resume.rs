@@ -137,6 +137,17 @@ async fn the_partial_files_of_another_source_are_removed() {
 }
 
 #[tokio::test]
+async fn what_is_no_longer_listed_is_removed_unless_somebody_has_changed_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let stored = ["a", "of\nbefore/b", "changed"].map(|path| Stored::new(path, "model"));
+    run(&Arc::new(Scripted::new(stored)), directory.path(), LIMITS).await.unwrap();
+    fs::write(directory.path().join("changed"), "other").unwrap();
+    fs::write(directory.path().join("own"), "own").unwrap();
+    run(&Arc::new(Scripted::new([Stored::new("a", "model")])), directory.path(), LIMITS).await.unwrap();
+    assert_eq!(files(directory.path()).into_keys().collect::<Vec<_>>(), ["a", "changed", "own"]);
+}
+
+#[tokio::test]
 async fn what_has_neither_version_nor_checksum_is_read_again() {
     let directory = tempfile::tempdir().unwrap();
     let source = Arc::new(Scripted::new([Stored::new("a", noise(1000)).with_version(None)]));
