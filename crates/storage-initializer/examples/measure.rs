@@ -35,7 +35,7 @@ async fn main() {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["serve", size] => {
             println!("{}", Server::new(size.parse().unwrap()).listen().await);
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
         [size, count, directory] => {
             let shape = Shape { size: size.parse().unwrap(), count: count.parse().unwrap() };

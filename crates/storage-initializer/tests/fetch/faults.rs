@@ -109,6 +109,30 @@ async fn what_passes_is_read_again(#[case] fault: Fault, #[values(90, 250)] size
     assert_eq!(files(directory.path()), expected(&source));
 }
 
+#[rstest]
+#[case::damage(Fault::Damage(300_000))]
+#[case::reset(Fault::Reset(300_000))]
+#[case::end(Fault::End(599_999))]
+#[case::version(Fault::OtherVersion)]
+#[case::excess(Fault::Excess(1))]
+#[tokio::test]
+async fn files_of_one_range_that_are_too_long_to_be_held_are_read_again_too(
+    #[case] fault: Fault,
+    #[values(true, false)] has_ranges: bool,
+) {
+    let directory = tempfile::tempdir().unwrap();
+    let bytes = noise(600_000);
+    let mut hasher = Checksum::Sha256([0; 32]).hasher(None).unwrap();
+    hasher.update(&bytes);
+    let mut source = Scripted::new([Stored::new("a", bytes).with_checksum(hasher.finish()).with_faults([fault])]);
+    (source.has_ranges, source.chunk) = (has_ranges, 50_000);
+    let source = Arc::new(source);
+    let fetched = run(&source, directory.path(), Limits { range: 1 << 20, ..LIMITS }).await.unwrap();
+    assert_eq!(fetched.files_verified, 1);
+    assert_eq!(files(directory.path()), expected(&source));
+    assert_eq!(partial_files(directory.path()), 0);
+}
+
 #[tokio::test]
 async fn a_wrong_checksum_is_told_with_both_values_after_the_second_reading() {
     let directory = tempfile::tempdir().unwrap();
