@@ -9,7 +9,7 @@ use crate::filter::{Anchor, Filter};
 use crate::model::{Kind, Parent};
 
 /// How many resources are few: so many are read and put in order within some ten milliseconds.
-pub(super) const FEW: i64 = 5_000;
+pub(super) const FEW: i64 = 2_500;
 /// How many properties of a filter are counted; the others are no way to its list.
 const COUNTED: usize = 4;
 
