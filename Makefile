@@ -83,11 +83,26 @@ fuzz: ## Feed a million mutated inputs to the parsers of foreign data (FUZZ_INPU
 
 # Where the binaries are found that are measured: beside the benchmark.
 .PHONY: bench
-bench: ## Measure what the bridge costs, and print one table
+bench: ## Measure what the bridge and the registry cost, and print two tables
 	@tests/setup/postgresql.sh
-	$(CARGO) build --quiet --workspace --profile measured --bins --bench projection --bench pipeline
+	@tests/setup/mariadb.sh
+	@tests/mlflow/setup.sh
+	$(CARGO) build --quiet --workspace --profile measured --bins --bench projection --bench pipeline --bench registry
 	$(CARGO) bench --quiet --workspace --profile measured --bench projection >&2
 	$(CARGO) bench --quiet --workspace --profile measured --bench pipeline
+	$(CARGO) bench --quiet --workspace --profile measured --bench registry
+	@tests/mlflow/setup.sh --report
+
+# MLflow comes from PyPI, where Python is: REQUIRE_MLFLOW=1 insists on it, SKIP_MLFLOW=1 does without. BENCH_VERSIONS= fills
+# in more versions, or fewer.
+.PHONY: bench-registry
+bench-registry: ## Measure only what the registry costs, on each database and beside MLflow's
+	@tests/setup/postgresql.sh
+	@tests/setup/mariadb.sh
+	@tests/mlflow/setup.sh
+	$(CARGO) build --quiet --workspace --profile measured --bins --bench registry
+	$(CARGO) bench --quiet --workspace --profile measured --bench registry
+	@tests/mlflow/setup.sh --report
 
 .PHONY: lint
 lint: lint-format lint-lock lint-files lint-deploy lint-clippy lint-generated lint-dependencies ## Everything that CI holds against a change
