@@ -103,6 +103,7 @@ pub async fn open(
     environment: &Environment,
     network: &network::Network,
 ) -> Result<SharedSource, Failure> {
+    let environment = &credentials::storage_spec::apply(environment)?;
     match uri {
         SourceUri::Object(uri) => Ok(Arc::new(object::open(uri, environment, network).await?)),
         SourceUri::Http(url) => Ok(Arc::new(http::HttpSource::open(url, environment, network)?)),

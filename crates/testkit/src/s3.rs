@@ -40,6 +40,8 @@ pub struct ReceivedRequest {
 struct Stored {
     body: Bytes,
     etag: String,
+    /// What its answers have besides.
+    headers: Vec<(String, String)>,
 }
 
 #[derive(Debug, Default)]
@@ -116,7 +118,20 @@ impl S3Server {
 
     /// The same with an ETag of the caller's, which is not worked out: for large objects, and for those in parts.
     pub fn put_with_etag(&self, bucket: &str, key: &str, body: impl Into<Bytes>, etag: &str) {
-        let stored = Stored { body: body.into(), etag: etag.to_owned() };
+        self.put_with_headers(bucket, key, body, etag, &[]);
+    }
+
+    /// The same with headers that answers about it have: its checksums, how it is encrypted.
+    pub fn put_with_headers(
+        &self,
+        bucket: &str,
+        key: &str,
+        body: impl Into<Bytes>,
+        etag: &str,
+        headers: &[(&str, &str)],
+    ) {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let stored = Stored { body: body.into(), etag: etag.to_owned(), headers };
         lock(&self.inner).buckets.entry(bucket.to_owned()).or_default().insert(key.to_owned(), stored);
     }
 

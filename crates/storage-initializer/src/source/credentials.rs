@@ -5,7 +5,10 @@ use url::Url;
 use crate::environment::Environment;
 use crate::{Failure, Kind};
 
+pub mod azure;
+pub mod gcs;
 pub mod s3;
+pub mod storage_spec;
 
 /// Whether a variable says yes; as KServe, anything else is a no.
 pub(crate) fn says_yes(environment: &Environment, name: &str) -> bool {

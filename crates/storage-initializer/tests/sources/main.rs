@@ -1,6 +1,8 @@
 //! One suite that every source passes, and what is particular to each.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that is set up wrongly should stop at once")]
 
+mod azure;
+mod gcs;
 mod http;
 mod http_faults;
 mod registries;

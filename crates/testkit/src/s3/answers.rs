@@ -72,7 +72,7 @@ fn put(inner: &mut Inner, bucket: &str, key: &str, headers: &HeaderMap, content:
     }
     let body = unchunked(headers, content);
     let etag = etag(&body);
-    objects.insert(key.to_owned(), Stored { body, etag: etag.clone() });
+    objects.insert(key.to_owned(), Stored { body, etag: etag.clone(), headers: Vec::new() });
     with(plain(StatusCode::OK), &[(header::ETAG.as_str(), &etag)])
 }
 
@@ -124,6 +124,8 @@ fn object(stored: &Stored, method: &Method, headers: &HeaderMap) -> Response {
             (header::CONTENT_TYPE.as_str(), "application/octet-stream"),
         ],
     );
+    let own: Vec<(&str, &str)> = stored.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let response = with(response, &own);
     match range {
         None => response,
         Some(range) => {

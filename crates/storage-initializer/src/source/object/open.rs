@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 use secrecy::ExposeSecret;
 
@@ -12,8 +14,10 @@ use super::checksums::Dialect;
 use super::failures::misconfigured;
 use super::transport::Connector;
 use crate::environment::Environment;
+use crate::source::credentials::azure::{self, Azure};
+use crate::source::credentials::gcs::{self, Gcs};
 use crate::source::credentials::s3::{Addressing, Identity, S3};
-use crate::source::network::Network;
+use crate::source::network::{Network, Trust};
 use crate::uri::{ObjectScheme, ObjectUri};
 use crate::{Failure, Kind};
 
@@ -21,9 +25,13 @@ const CHECKSUM_MODE: HeaderName = HeaderName::from_static("x-amz-checksum-mode")
 
 /// Who has what the URI names. Storage itself is not asked yet.
 pub async fn open(uri: &ObjectUri, environment: &Environment, network: &Network) -> Result<ObjectSource, Failure> {
+    if let Some(endpoint) = &uri.endpoint {
+        network.check(endpoint)?;
+    }
     match uri.scheme {
         ObjectScheme::S3 => s3(uri, environment, network),
-        ObjectScheme::Gcs | ObjectScheme::Azure => Err(Failure::new(Kind::Internal, "not there yet", "")),
+        ObjectScheme::Gcs => gcs(uri, environment, network).await,
+        ObjectScheme::Azure => azure(uri, environment, network),
     }
 }
 
@@ -51,6 +59,69 @@ fn s3(uri: &ObjectUri, environment: &Environment, network: &Network) -> Result<O
     let store = store.map_err(|error| misconfigured(&bucket, &error))?;
     let dialect = Dialect::of(uri.scheme, s3.endpoint.is_some());
     Ok(source(Box::new(store), dialect, bucket, uri))
+}
+
+async fn gcs(uri: &ObjectUri, environment: &Environment, network: &Network) -> Result<ObjectSource, Failure> {
+    let bucket = format!("gs://{}", uri.bucket);
+    // A token would go to wherever the URI says.
+    if uri.endpoint.is_some() {
+        let what = format!("{bucket} has an endpoint, which only S3 has in its URIs");
+        return Err(Failure::new(Kind::Usage, what, "set STORAGE_EMULATOR_HOST for an emulator"));
+    }
+    let gcs = Gcs::read(environment, network).await?;
+    let builder = GoogleCloudStorageBuilder::new()
+        .with_bucket_name(&uri.bucket)
+        .with_retry(retries())
+        .with_http_connector(Connector::new(network, &Trust::of(network), &bucket)?);
+    let builder = match &gcs.endpoint {
+        Some(endpoint) => builder.with_base_url(endpoint.as_str().trim_end_matches('/')),
+        None => builder,
+    };
+    let builder = match &gcs.identity {
+        gcs::Identity::Anonymous => builder.with_skip_signature(true),
+        gcs::Identity::File(path) => builder.with_application_credentials(path),
+        gcs::Identity::Key(key) => builder.with_service_account_key(key.expose_secret()),
+        gcs::Identity::Platform => builder,
+    };
+    let store = builder.build().map_err(|error| misconfigured(&bucket, &error))?;
+    Ok(source(Box::new(store), Dialect::Google, bucket, uri))
+}
+
+fn azure(uri: &ObjectUri, environment: &Environment, network: &Network) -> Result<ObjectSource, Failure> {
+    let azure = Azure::read(uri, environment)?;
+    let container = format!("az://{}", uri.bucket);
+    let builder = MicrosoftAzureBuilder::new()
+        .with_account(&azure.account)
+        .with_container_name(&uri.bucket)
+        .with_retry(retries())
+        .with_http_connector(Connector::new(network, &Trust::of(network), &container)?);
+    let builder = match &azure.endpoint {
+        Some(endpoint) => builder.with_endpoint(endpoint.as_str().trim_end_matches('/').to_owned()),
+        None => builder,
+    };
+    let store = authorized(builder, &azure).build().map_err(|error| misconfigured(&container, &error))?;
+    Ok(source(Box::new(store), Dialect::Azure, container, uri))
+}
+
+fn authorized(builder: MicrosoftAzureBuilder, azure: &Azure) -> MicrosoftAzureBuilder {
+    use azure::{Identity, Principal};
+
+    let of = |builder: MicrosoftAzureBuilder, principal: &Principal| {
+        let builder = builder.with_client_id(&principal.client).with_tenant_id(&principal.tenant);
+        match &principal.authority {
+            Some(authority) => builder.with_authority_host(authority),
+            None => builder,
+        }
+    };
+    match &azure.identity {
+        Identity::Anonymous => builder.with_skip_signature(true),
+        Identity::Signature(signature) => builder.with_sas_authorization(azure::pairs(signature.expose_secret())),
+        Identity::AccessKey(key) => builder.with_access_key(key.expose_secret()),
+        Identity::Token(token) => builder.with_bearer_token_authorization(token.expose_secret()),
+        Identity::Secret { principal, secret } => of(builder, principal).with_client_secret(secret.expose_secret()),
+        Identity::Workload { principal, token_file } => of(builder, principal).with_federated_token_file(token_file),
+        Identity::Managed { client } => builder.with_client_id(client),
+    }
 }
 
 fn source(store: Box<dyn ObjectStore>, dialect: Dialect, bucket: String, uri: &ObjectUri) -> ObjectSource {

@@ -101,7 +101,17 @@ async fn send(client: &Client, request: Request, is_short: bool) -> Result<HttpR
     if !response.status().is_success() {
         return Err(refusal::read(&what, response).await);
     }
+    if is_transcoded(response.headers()) {
+        let what = format!("{what}: the object is stored compressed, and decompressed on the way");
+        return Err(Failure::new(Kind::Integrity, what, "upload it without `Content-Encoding: gzip`"));
+    }
     if is_short { whole(&what, response).await } else { Ok(streamed(what, response)) }
+}
+
+/// What GCS decompresses has neither a length nor ranges, and its checksum is of something else.
+fn is_transcoded(headers: &HeaderMap) -> bool {
+    let is_stored_compressed = headers.get("x-goog-stored-content-encoding").is_some_and(|encoding| encoding == "gzip");
+    is_stored_compressed && !headers.contains_key(http::header::CONTENT_LENGTH)
 }
 
 async fn whole(what: &str, response: Response) -> Result<HttpResponse, Failure> {
