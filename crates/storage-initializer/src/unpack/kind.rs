@@ -5,7 +5,7 @@ use std::io::{BufReader, Read, Seek};
 use std::path::Path;
 
 use super::BUFFER;
-use super::staging::fill;
+use super::tally::fill;
 use super::tarball::{BLOCK, is_header};
 use super::trouble::{cannot_read, damaged, unreadable};
 use crate::failure::Failure;

@@ -1,15 +1,16 @@
 //! The directory that an archive comes out into: of this process alone, written without ever following a link.
 
+use std::cell::RefCell;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::Unpacked;
 use super::place::absent;
 use super::tally::{Tally, is_zero};
-use super::trouble::{cannot_write, damaged, refused, unreadable};
-use super::{BUFFER, Unpacked};
+use super::trouble::{cannot_write, damaged, refused};
 use crate::failure::Failure;
 use crate::relative::RelativePath;
 
@@ -20,7 +21,11 @@ const PREFIX: &str = "unpack-";
 
 /// A directory that is gone with everything in it when this is dropped.
 #[derive(Debug)]
-pub(super) struct Staging(PathBuf);
+pub(super) struct Staging {
+    root: PathBuf,
+    /// The directory that was written to last: files come in the order of their directories.
+    last: RefCell<String>,
+}
 
 impl Staging {
     /// A new one in `work`, which is made if it is not there.
@@ -28,16 +33,16 @@ impl Staging {
         fs::create_dir_all(work).map_err(|error| cannot_write(work, &error))?;
         let path = work.join(format!("{PREFIX}{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
         DirBuilder::new().mode(0o700).create(&path).map_err(|error| cannot_write(&path, &error))?;
-        Ok(Self(path))
+        Ok(Self { root: path, last: RefCell::default() })
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.0
+        &self.root
     }
 
     /// Makes a directory, and those above it.
     pub(super) fn directory(&self, path: &RelativePath) -> Result<(), Failure> {
-        let mut at = self.0.clone();
+        let mut at = self.root.clone();
         for name in path.as_str().split('/') {
             at.push(name);
             match fs::create_dir(&at) {
@@ -59,15 +64,23 @@ impl Staging {
     }
 
     fn within<'a>(&self, path: &'a Path) -> &'a Path {
-        path.strip_prefix(&self.0).unwrap_or(path)
+        path.strip_prefix(&self.root).unwrap_or(path)
+    }
+
+    /// Makes the directory that something new at `path` goes to. Once it is one, nothing makes it anything else.
+    fn parent(&self, path: &RelativePath) -> Result<(), Failure> {
+        let Some((parent, _)) = path.as_str().rsplit_once('/') else { return Ok(()) };
+        if *self.last.borrow() != parent {
+            self.directory(&RelativePath::new(parent).map_err(|bad| refused(bad.to_string()))?)?;
+            parent.clone_into(&mut self.last.borrow_mut());
+        }
+        Ok(())
     }
 
     /// Makes room for something new at `path`: what an earlier entry of the same name left goes.
     fn clear(&self, path: &RelativePath) -> Result<PathBuf, Failure> {
-        if let Some((parent, _)) = path.as_str().rsplit_once('/') {
-            self.directory(&RelativePath::new(parent).map_err(|bad| refused(bad.to_string()))?)?;
-        }
-        let at = path.below(&self.0);
+        self.parent(path)?;
+        let at = path.below(&self.root);
         match fs::remove_file(&at) {
             Ok(()) => Ok(at),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(at),
@@ -86,27 +99,26 @@ impl Staging {
         content: &mut dyn Read,
         tally: &mut Tally,
     ) -> Result<u64, Failure> {
-        let at = self.clear(path)?;
+        self.parent(path)?;
+        let at = path.below(&self.root);
         let mode = if mode & 0o111 == 0 { 0o644 } else { 0o755 };
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(mode)
-            .open(&at)
-            .map_err(|error| cannot_write(&at, &error))?;
-        let mut buffer = vec![0; BUFFER];
-        let mut length = 0_u64;
-        loop {
-            let count = fill(content, &mut buffer).map_err(unreadable)?;
-            if count == 0 {
-                break;
+        let create = || OpenOptions::new().write(true).create_new(true).mode(mode).open(&at);
+        let created = match create() {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                self.clear(path)?;
+                create()
             }
-            tally.bytes(count as u64)?;
-            length += count as u64;
-            write_or_skip(&mut file, buffer.get(..count).unwrap_or_default())
-                .map_err(|error| cannot_write(&at, &error))?;
+            created => created,
+        };
+        let mut file = created.map_err(|error| cannot_write(&at, &error))?;
+        let mut ends_in_hole = false;
+        let length = tally.copy(content, |bytes| {
+            ends_in_hole = is_zero(bytes);
+            write_or_skip(&mut file, bytes).map_err(|error| cannot_write(&at, &error))
+        })?;
+        if ends_in_hole {
+            file.set_len(length).map_err(|error| cannot_write(&at, &error))?;
         }
-        file.set_len(length).map_err(|error| cannot_write(&at, &error))?;
         Ok(length)
     }
 
@@ -124,7 +136,7 @@ impl Staging {
         if path == target {
             return Ok(());
         }
-        let original = target.below(&self.0);
+        let original = target.below(&self.root);
         let is_file = self.is_reached_without_links(target)
             && fs::symlink_metadata(&original).is_ok_and(|metadata| metadata.is_file());
         if !is_file {
@@ -138,15 +150,16 @@ impl Staging {
         let parents = path.as_str().match_indices('/').filter_map(|(end, _)| path.as_str().get(..end));
         parents
             .into_iter()
-            .all(|parent| fs::symlink_metadata(self.0.join(parent)).is_ok_and(|metadata| metadata.is_dir()))
+            .all(|parent| fs::symlink_metadata(self.root.join(parent)).is_ok_and(|metadata| metadata.is_dir()))
     }
 
     /// Takes something away, if it is there and no link leads to it.
     pub(super) fn remove(&self, path: &RelativePath) -> Result<(), Failure> {
+        self.last.borrow_mut().clear();
         if !self.is_reached_without_links(path) {
             return Ok(());
         }
-        let at = path.below(&self.0);
+        let at = path.below(&self.root);
         let is_directory = fs::symlink_metadata(&at).is_ok_and(|metadata| metadata.is_dir());
         let removed = if is_directory { fs::remove_dir_all(&at) } else { absent(fs::remove_file(&at)) };
         removed.map_err(|error| cannot_write(&at, &error))
@@ -154,14 +167,15 @@ impl Staging {
 
     /// Takes everything away.
     pub(super) fn empty(&self) -> Result<(), Failure> {
-        fs::remove_dir_all(&self.0)
-            .and_then(|()| DirBuilder::new().mode(0o700).create(&self.0))
-            .map_err(|error| cannot_write(&self.0, &error))
+        self.last.borrow_mut().clear();
+        fs::remove_dir_all(&self.root)
+            .and_then(|()| DirBuilder::new().mode(0o700).create(&self.root))
+            .map_err(|error| cannot_write(&self.root, &error))
     }
 
     /// Counts the files, and holds all symbolic links against where they really lead: to something in here.
     pub(super) fn inspect(&self) -> Result<Unpacked, Failure> {
-        let root = fs::canonicalize(&self.0).map_err(|error| cannot_write(&self.0, &error))?;
+        let root = fs::canonicalize(&self.root).map_err(|error| cannot_write(&self.root, &error))?;
         let mut unpacked = Unpacked::default();
         let mut directories = vec![root.clone()];
         while let Some(directory) = directories.pop() {
@@ -184,7 +198,7 @@ impl Staging {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        let _ = fs::remove_dir_all(&self.root);
     }
 }
 
@@ -209,20 +223,6 @@ fn check_link(root: &Path, link: &Path) -> Result<(), Failure> {
 
 fn leads_out(link: &str, target: &str) -> Failure {
     refused(format!("\"{link}\" is a symbolic link to \"{target}\", which leads out of the destination"))
-}
-
-/// Reads until the buffer is full, or everything was read.
-pub(super) fn fill(content: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match content.read(rest) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }
 
 fn write_or_skip(file: &mut File, bytes: &[u8]) -> io::Result<()> {

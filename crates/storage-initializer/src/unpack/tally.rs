@@ -1,12 +1,12 @@
 //! What came out of an archive so far, held against the bounds: counted, whatever the archive says of itself.
 
 use std::cell::Cell;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::rc::Rc;
 
-use super::Bounds;
 use super::tarball::BLOCK;
-use super::trouble::beyond;
+use super::trouble::{beyond, unreadable};
+use super::{BUFFER, Bounds};
 use crate::failure::Failure;
 
 /// Counts what comes out of archives.
@@ -15,11 +15,13 @@ pub(super) struct Tally {
     bounds: Bounds,
     entries: u64,
     bytes: u64,
+    /// What is copied goes through it: one for all entries.
+    buffer: Vec<u8>,
 }
 
 impl Tally {
     pub(super) fn new(bounds: Bounds) -> Self {
-        Self { bounds, entries: 0, bytes: 0 }
+        Self { bounds, entries: 0, bytes: 0, buffer: vec![0; BUFFER] }
     }
 
     /// One more entry.
@@ -38,6 +40,24 @@ impl Tally {
             return Err(beyond(format!("more than {} bytes come out of it", self.bounds.bytes)));
         }
         Ok(())
+    }
+
+    /// Reads to the end, and hands on what comes, piece by piece.
+    pub(super) fn copy(
+        &mut self,
+        content: &mut dyn Read,
+        mut to: impl FnMut(&[u8]) -> Result<(), Failure>,
+    ) -> Result<u64, Failure> {
+        let mut length = 0;
+        loop {
+            let count = fill(content, &mut self.buffer).map_err(unreadable)?;
+            if count == 0 {
+                return Ok(length);
+            }
+            self.bytes(count as u64)?;
+            length += count as u64;
+            to(self.buffer.get(..count).unwrap_or_default())?;
+        }
     }
 
     pub(super) fn most_entries(&self) -> u64 {
@@ -117,4 +137,18 @@ impl<R: Seek> Seek for Metered<R> {
 pub(super) fn is_zero(bytes: &[u8]) -> bool {
     const ZEROS: [u8; 4096] = [0; 4096];
     bytes.chunks(ZEROS.len()).all(|chunk| ZEROS.starts_with(chunk))
+}
+
+/// Reads until the buffer is full, or everything was read.
+pub(super) fn fill(content: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match content.read(rest) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
 }

@@ -4,9 +4,8 @@ use std::io::Read;
 
 use tar::{Entry, EntryType, Header};
 
-use super::BUFFER;
 use super::sparse::{Expanded, SparseRecords};
-use super::staging::{Staging, entry_path, fill, text};
+use super::staging::{Staging, entry_path, text};
 use super::tally::{Metered, Tally, is_zero};
 use super::trouble::{damaged, refused, unreadable};
 use crate::failure::Failure;
@@ -86,18 +85,14 @@ enum Drained {
 
 /// Reads to the end, so that what is checked there is checked.
 fn drain(content: &mut dyn Read, tally: &mut Tally) -> Result<Drained, Failure> {
-    let mut buffer = vec![0; BUFFER.min(64 << 10)];
     let mut drained = Drained::Zeros;
-    loop {
-        let count = fill(content, &mut buffer).map_err(unreadable)?;
-        if count == 0 {
-            return Ok(drained);
-        }
-        tally.bytes(count as u64)?;
-        if !is_zero(buffer.get(..count).unwrap_or_default()) {
+    tally.copy(content, |bytes| {
+        if !is_zero(bytes) {
             drained = Drained::Something;
         }
-    }
+        Ok(())
+    })?;
+    Ok(drained)
 }
 
 fn unpack_entry<R: Read>(

@@ -13,6 +13,7 @@ mod bytes;
 mod fuzz;
 mod kinds;
 mod layers;
+mod real;
 mod tars;
 mod zips;
 

@@ -7,7 +7,6 @@ use zip::ZipArchive;
 use zip::read::ZipFile;
 use zip::result::ZipError;
 
-use super::BUFFER;
 use super::staging::{Staging, entry_path, text};
 use super::tally::{Metered, Tally};
 use super::trouble::{beyond, damaged, refused, unreadable};
@@ -27,7 +26,8 @@ const REGULAR: u32 = 0o100_000;
 const SYMBOLIC_LINK: u32 = 0o120_000;
 
 pub(super) fn unpack_zip(file: File, staging: &Staging, tally: &mut Tally) -> Result<(), Failure> {
-    let metered = Metered::new(BufReader::with_capacity(BUFFER, file));
+    // What is sought is read anew each time: the buffer is a small one.
+    let metered = Metered::new(BufReader::new(file));
     let allowance = metered.allowance();
     allowance.limit(DIRECTORY_LIMIT);
     let mut archive = ZipArchive::new(metered).map_err(zip_failure)?;
