@@ -7,7 +7,7 @@ use testkit::wait::eventually;
 
 use crate::registry::Registry;
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 #[tokio::test]
 async fn readiness_follows_the_database() {
