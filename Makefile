@@ -37,6 +37,7 @@ test: ## Run all tests
 	@tests/backstage/setup.sh
 	@tests/deploy/setup.sh
 	@tests/setup/chromium.sh
+	@tests/python-client/check.sh --install
 	$(CARGO) build --quiet --bins
 	$(CARGO) test --workspace --all-features
 	@tests/openapi/check.sh

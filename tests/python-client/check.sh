@@ -6,6 +6,7 @@
 #
 #   REQUIRE_PYTHON_CLIENT=1   to leave it out is an error
 #   SKIP_PYTHON_CLIENT=1      leave it out
+#   check.sh --install        only install: other tests use the S3 server that comes along (testkit::moto)
 #   check.sh --report         say again, at the end of a run, what was left out
 #   check.sh ARGUMENTS        for unittest: -v, or -k and a part of the name of a test
 set -euo pipefail
@@ -80,6 +81,7 @@ run_tests() {
 
 rm -f "$skipped"
 install_or_leave_out
+[ "${1:-}" != --install ] || exit 0
 work=$(mktemp -d)
 registry=
 stop() {

@@ -14,6 +14,7 @@ pub mod github;
 mod janitor;
 pub mod kube;
 pub mod mariadb;
+pub mod moto;
 pub mod openapi;
 pub mod postgres;
 pub mod registry;

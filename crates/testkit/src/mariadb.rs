@@ -66,7 +66,8 @@ impl MariaDbServer {
         match Programs::find() {
             Ok(programs) => Some(Self::start_with(programs)),
             Err(missing) => {
-                crate::skipped::without_server("MariaDB", "REQUIRE_MARIADB", &missing);
+                let script = "tests/setup/mariadb.sh";
+                crate::skipped::without_server("MariaDB", "REQUIRE_MARIADB", script, &missing);
                 None
             }
         }

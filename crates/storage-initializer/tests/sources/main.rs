@@ -5,6 +5,7 @@ mod azure;
 mod gcs;
 mod http;
 mod http_faults;
+mod moto;
 mod registries;
 mod s3;
 mod s3_faults;

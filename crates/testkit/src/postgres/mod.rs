@@ -75,7 +75,8 @@ impl PostgresServer {
         match Programs::find() {
             Ok(programs) => Some(Self::start_with(programs, outlives)),
             Err(missing) => {
-                crate::skipped::without_server("PostgreSQL", "REQUIRE_POSTGRES", &missing);
+                let script = "tests/setup/postgresql.sh";
+                crate::skipped::without_server("PostgreSQL", "REQUIRE_POSTGRES", script, &missing);
                 None
             }
         }
