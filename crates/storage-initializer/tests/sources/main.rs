@@ -9,6 +9,7 @@ mod moto;
 mod registries;
 mod s3;
 mod s3_faults;
+mod s3_identity;
 mod server;
 mod suite;
 mod tls;
