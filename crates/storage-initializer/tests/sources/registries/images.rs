@@ -75,7 +75,7 @@ impl Images {
         assert!(self.blobs.remove(digest).is_some());
     }
 
-    fn answer(&self, asked: &Asked) -> Response {
+    pub(crate) fn answer(&self, asked: &Asked) -> Response {
         let prefix = format!("/v2/{REPOSITORY}/");
         let Some((kind, reference)) = asked.path.strip_prefix(&prefix).and_then(|rest| rest.split_once('/')) else {
             return status(StatusCode::BAD_REQUEST);

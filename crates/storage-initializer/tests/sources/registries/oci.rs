@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse as _;
 use rstest::rstest;
 use serde_json::json;
 use storage_initializer::Kind;
@@ -108,6 +109,25 @@ async fn what_an_image_has_below_models_is_the_model() {
 }
 
 #[tokio::test]
+async fn an_image_that_was_not_unpacked_to_its_end_is_brought_by_the_next_run() {
+    let mut images = Images::default();
+    model_car(&mut images, "v1", "weights");
+    let server = images.serve().await;
+    let destination = TempDir::new().unwrap();
+    let source = source(&server, "v1");
+    fetch(Arc::clone(&source), destination.path(), LIMITS, &Progress::default()).await.unwrap();
+    // Enough for the first layer, which is gone then.
+    let failure = source.finish(destination.path(), Bounds { bytes: 1 << 20, entries: 3 }).await.unwrap_err();
+    assert!(failure.kind == Kind::Integrity && failure.what.contains("more than 3 entries"), "{failure}");
+    assert!(!destination.path().join("1").exists(), "all or nothing");
+
+    bring(source, destination.path()).await.unwrap();
+    assert_eq!(files(destination.path()), tree(&[("1/model.bin", "weights")]));
+    let blobs = server.asked().iter().filter(|asked| asked.path.contains("/blobs/")).count();
+    assert_eq!(blobs, 4, "only the layer that was gone is downloaded again");
+}
+
+#[tokio::test]
 async fn an_image_without_models_says_so() {
     let mut images = Images::default();
     let layers = [images.blob(LAYER, &layer(&[("bin/sh", "shell")]))];
@@ -202,6 +222,33 @@ async fn credentials_come_from_a_docker_configuration() {
         assert_eq!(failure.kind, Kind::Permission);
         assert!(failure.advice.contains("Docker configuration"), "{failure}");
     }
+}
+
+#[tokio::test]
+async fn an_identity_token_is_traded_for_a_token() {
+    let mut images = Images::default();
+    model_car(&mut images, "v1", "weights");
+    let server = Server::start(move |asked| {
+        if asked.path == "/token" {
+            let form = String::from_utf8(asked.body.to_vec()).unwrap();
+            assert!(asked.method == "POST" && asked.authorization().is_none(), "{asked:?}");
+            assert!(form.contains("grant_type=refresh_token&refresh_token=planted&"), "{form}");
+            return r#"{"access_token": "t1"}"#.into_response();
+        }
+        if asked.authorization() == Some("Bearer t1") {
+            return images.answer(asked);
+        }
+        let host = asked.headers[header::HOST].to_str().unwrap();
+        let challenge = format!(r#"Bearer realm="http://{host}/token",service="registry""#);
+        (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, challenge)]).into_response()
+    })
+    .await;
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("config.json");
+    let json = json!({ "auths": { server.address.to_string(): { "identitytoken": "planted" } } });
+    std::fs::write(&file, json.to_string()).unwrap();
+    let options = OciOptions { auth_file: Some(file), ..OciOptions::default() };
+    assert_eq!(brought(source_with(&server, "v1", &options)).await.unwrap(), tree(&[("1/model.bin", "weights")]));
 }
 
 #[tokio::test]
