@@ -71,6 +71,11 @@ impl ListQuery {
         Self { order_by: OrderBy::LastUpdateTime, sort_order: SortOrder::Descending, ..Self::default() }
     }
 
+    /// The newest first. Servers may ignore it, so look at the times of what comes.
+    pub fn last_created_first() -> Self {
+        Self { order_by: OrderBy::CreateTime, sort_order: SortOrder::Descending, ..Self::default() }
+    }
+
     /// The same with another page size.
     #[must_use]
     pub const fn with_page_size(self, page_size: u32) -> Self {

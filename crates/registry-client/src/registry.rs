@@ -18,6 +18,7 @@ use bearer::{Token, TokenSource};
 use calls::Calls;
 
 const API: [&str; 3] = ["api", "model_registry", "v1alpha3"];
+const API_V1: [&str; 3] = ["api", "model_registry", "v1"];
 
 /// Reads a Model Registry.
 #[derive(Debug, Clone)]
@@ -29,7 +30,16 @@ impl RegistryClient {
     /// A client for the registry at `base`: its host, a host with a path prefix (which is kept), or the API's own root
     /// (`.../api/model_registry/v1alpha3` or `/v1`). Asks nothing yet.
     pub fn new(base: Url, http: reqwest::Client, token: Option<SecretString>) -> Self {
-        let base = api_root(base, "model_registry", &API);
+        Self::at(base, &API, http, token)
+    }
+
+    /// The same, but `/v1` is asked where `base` does not lead to an API's root.
+    pub fn new_v1(base: Url, http: reqwest::Client, token: Option<SecretString>) -> Self {
+        Self::at(base, &API_V1, http, token)
+    }
+
+    fn at(base: Url, api: &[&str], http: reqwest::Client, token: Option<SecretString>) -> Self {
+        let base = api_root(base, "model_registry", api);
         Self { endpoint: Endpoint::new(Peer::Registry, base, http, Token::from(token)) }
     }
 
@@ -150,6 +160,22 @@ impl RegistryClient {
     /// Any one record of the API, by its path below the root.
     pub async fn raw(&self, path: &[&str]) -> Result<Option<Value>, RegistryError> {
         Ok(self.one::<RawRecord>(path).await?.map(|record| record.0))
+    }
+
+    /// The registered model with this name.
+    pub async fn find_registered_model(&self, name: &str) -> Result<Option<RegisteredModel>, RegistryError> {
+        self.find(&["registered_model"], &[("name", name)]).await
+    }
+
+    /// The version with this name of one model.
+    pub async fn find_model_version(&self, name: &str, model_id: &str) -> Result<Option<ModelVersion>, RegistryError> {
+        self.find(&["model_version"], &[("name", name), ("parentResourceId", model_id)]).await
+    }
+
+    async fn find<T: Record>(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Option<T>, RegistryError> {
+        let mut url = self.endpoint.url(path);
+        url.query_pairs_mut().extend_pairs(query);
+        one(&self.endpoint, &url).await
     }
 
     /// Any list of the API, by its path below the root.

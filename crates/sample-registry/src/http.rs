@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
@@ -54,6 +55,8 @@ pub(crate) fn router(registry: SampleRegistry) -> Router {
 
 fn registry_routes() -> Router<SampleRegistry> {
     Router::new()
+        .route("/registered_model", find(Kind::RegisteredModel))
+        .route("/model_version", find(Kind::ModelVersion))
         .route("/registered_models", list(Kind::RegisteredModel))
         .route("/registered_models/{id}", one(Kind::RegisteredModel))
         .route("/registered_models/{id}/versions", children(Kind::ModelVersion))
@@ -93,6 +96,26 @@ fn one(kind: Kind) -> Route {
             .read(|state| state.table(kind).rows.get(&id).map(|row| row.body.clone()))
             .map(Json)
             .ok_or_else(|| not_found("record", &text))
+    })
+}
+
+/// What a record is found by.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FindParams {
+    name: String,
+    parent_resource_id: Option<String>,
+}
+
+fn find(kind: Kind) -> Route {
+    get(move |State(registry): State<SampleRegistry>, Query(params): Query<FindParams>| async move {
+        let is_meant = |body: &Value| {
+            let parent = kind.parent_field().and_then(|field| body[field].as_str());
+            body["name"] == params.name.as_str() && parent == params.parent_resource_id.as_deref()
+        };
+        let found = registry
+            .read(|state| state.table(kind).rows.values().find(|row| is_meant(&row.body)).map(|row| row.body.clone()));
+        found.map(Json).ok_or_else(|| not_found("record", &params.name))
     })
 }
 

@@ -5,6 +5,7 @@
 //! [`unpack`] opens archives. Everything that fails is a [`Failure`], which knows the exit code and what to do.
 
 pub mod checksum;
+pub mod complete;
 pub mod environment;
 pub mod failure;
 pub mod fetch;

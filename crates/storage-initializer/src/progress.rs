@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub mod report;
+
 /// What was done so far, and what is to be done as far as that is known.
 #[derive(Debug, Default)]
 pub struct Progress {
@@ -25,6 +27,13 @@ pub struct Counts {
     pub bytes_done: u64,
     /// Bytes that were there from an earlier run, and are right.
     pub bytes_kept: u64,
+}
+
+impl Counts {
+    /// Bytes that are there, wherever they came from.
+    pub const fn bytes_present(&self) -> u64 {
+        self.bytes_done.saturating_add(self.bytes_kept)
+    }
 }
 
 impl Progress {

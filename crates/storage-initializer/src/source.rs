@@ -19,6 +19,7 @@ use crate::uri::SourceUri;
 pub mod credentials;
 pub mod http;
 pub mod hub;
+pub mod local;
 pub mod network;
 pub mod object;
 pub mod oci;
@@ -97,18 +98,23 @@ pub trait Source: Send + Sync {
 /// A source that tasks share.
 pub type SharedSource = Arc<dyn Source>;
 
-/// Who has what the URI names.
+/// Who has what the URI names. Of a registry's URI nobody has anything, and of a volume's it is where that is mounted.
 pub async fn open(
     uri: &SourceUri,
     environment: &Environment,
     network: &network::Network,
+    images: &oci::OciOptions,
 ) -> Result<SharedSource, Failure> {
     let environment = &credentials::storage_spec::apply(environment)?;
     match uri {
         SourceUri::Object(uri) => Ok(Arc::new(object::open(uri, environment, network).await?)),
         SourceUri::Http(url) => Ok(Arc::new(http::HttpSource::open(url, environment, network)?)),
-        SourceUri::Registry(_) | SourceUri::File(_) | SourceUri::Pvc { .. } | SourceUri::Hub(_) | SourceUri::Oci(_) => {
-            Err(Failure::new(Kind::Internal, "there is no source of this kind yet", ""))
+        SourceUri::Hub(uri) => Ok(Arc::new(hub::HubSource::open(uri, environment, network)?)),
+        SourceUri::Oci(uri) => Ok(Arc::new(oci::OciSource::open(uri, environment, network, images)?)),
+        SourceUri::File(path) => Ok(Arc::new(local::Local::new(path, uri.to_string()))),
+        SourceUri::Registry(_) | SourceUri::Pvc { .. } => {
+            let what = format!("{uri} names no place that can be read");
+            Err(Failure::new(Kind::Usage, what, "resolve it first"))
         }
     }
 }

@@ -1,8 +1,31 @@
 //! What the first argument may be: the grammar of URIs, parsed once into types.
+//!
+//! `Display` writes a URI that parses to the same, except for what may be a credential: user information, signatures and the
+//! queries of `http(s)://` are never shown.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use url::Url;
+
+mod encoding;
+mod error;
+mod hub;
+mod object;
+mod oci;
+mod registry;
+mod signature;
+#[cfg(test)]
+mod tests;
+mod web;
+
+pub use error::{Part, UriError};
+pub use signature::Signature;
+
+use error::Refused;
+
+use crate::failure::{Failure, Kind};
 
 /// Where a model is, or who knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +36,7 @@ pub enum SourceUri {
     Object(ObjectUri),
     /// `http://`, `https://`: one file.
     Http(Url),
-    /// `file://`: a path of this container.
+    /// `file://`, or a plain path: a path of this container.
     File(PathBuf),
     /// `pvc://claim/path`: KServe mounts the claim; here it is the path below the mount.
     Pvc {
@@ -66,14 +89,17 @@ pub struct ObjectUri {
     pub scheme: ObjectScheme,
     /// The bucket; for Azure the container.
     pub bucket: String,
-    /// The storage account, for Azure.
+    /// The storage account, for Azure; none where the environment says it.
     pub account: Option<String>,
-    /// The key or prefix, without a `/` at its beginning; may be empty, for the whole bucket.
+    /// The key or prefix as it is, not percent-encoded, without a `/` at its beginning; may be empty, for the whole bucket.
     pub key: String,
-    /// `?endpoint=` of URIs that the registry's Python client makes.
+    /// `?endpoint=` of URIs that the registry's Python client makes; for Azure, the address of the account where it is not
+    /// the usual one.
     pub endpoint: Option<Url>,
     /// `?defaultRegion=` of the same.
     pub region: Option<String>,
+    /// The shared access signature that an `https://` address of Azure may end in.
+    pub signature: Option<Signature>,
 }
 
 /// `hf://owner/model[:revision][/path]`.
@@ -96,4 +122,80 @@ pub struct OciUri {
     pub repository: String,
     /// The tag, or the digest, which wins: `latest` where neither is given.
     pub reference: String,
+}
+
+impl FromStr for SourceUri {
+    type Err = UriError;
+
+    fn from_str(text: &str) -> Result<Self, UriError> {
+        parse(text).map_err(|refused| UriError::new(text, refused))
+    }
+}
+
+impl From<UriError> for Failure {
+    fn from(error: UriError) -> Self {
+        let forms = error.forms;
+        Self::new(Kind::Usage, error.to_string(), format!("write it as {forms}"))
+    }
+}
+
+fn parse(text: &str) -> Result<SourceUri, Refused> {
+    if text.chars().any(char::is_control) {
+        return Err(Refused::new(Part::Whole, "it has a control character"));
+    }
+    if text.starts_with('/') {
+        return Ok(SourceUri::File(PathBuf::from(text)));
+    }
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Err(Refused::new(Part::Scheme, "it has none"));
+    };
+    match scheme.to_ascii_lowercase().as_str() {
+        "model-registry" => registry::parse(rest).map(SourceUri::Registry),
+        "s3" => object::s3(rest).map(SourceUri::Object),
+        "gs" => object::gcs(rest).map(SourceUri::Object),
+        "abfs" | "abfss" => object::abfs(rest).map(SourceUri::Object),
+        "az" => object::az(rest).map(SourceUri::Object),
+        "http" | "https" => web::parse(text),
+        "file" => file(rest),
+        "pvc" => pvc(rest),
+        "hf" => hub::parse(rest).map(SourceUri::Hub),
+        "oci" => oci::parse(rest).map(SourceUri::Oci),
+        "hdfs" | "webhdfs" => {
+            Err(Refused::new(Part::Scheme, "HDFS is not supported; copy the model to an object store or a volume"))
+        }
+        _ => Err(Refused::new(Part::Scheme, "it is not one that is known")),
+    }
+}
+
+/// Paths are taken as they are, as KServe does: a `%` in them is a `%`.
+fn file(rest: &str) -> Result<SourceUri, Refused> {
+    if rest.starts_with('/') {
+        Ok(SourceUri::File(PathBuf::from(rest)))
+    } else {
+        Err(Refused::new(Part::Path, "it must be absolute, with three slashes before it"))
+    }
+}
+
+fn pvc(rest: &str) -> Result<SourceUri, Refused> {
+    let (claim, path) = rest.split_once('/').unwrap_or((rest, ""));
+    if claim.is_empty() || !claim.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.')) {
+        return Err(Refused::new(Part::Claim, "it must be a name of letters, digits, dots and dashes"));
+    }
+    let path = encoding::inner_path(path)?;
+    Ok(SourceUri::Pvc { claim: claim.to_owned(), path })
+}
+
+impl fmt::Display for SourceUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Registry(uri) => uri.fmt(f),
+            Self::Object(uri) => uri.fmt(f),
+            Self::Http(url) => f.write_str(&web::public(url)),
+            Self::File(path) => write!(f, "file://{}", path.display()),
+            Self::Pvc { claim, path } if path.is_empty() => write!(f, "pvc://{claim}"),
+            Self::Pvc { claim, path } => write!(f, "pvc://{claim}/{path}"),
+            Self::Hub(uri) => uri.fmt(f),
+            Self::Oci(uri) => uri.fmt(f),
+        }
+    }
 }

@@ -20,6 +20,7 @@ pub(crate) fn uri(bucket: &str, key: &str) -> ObjectUri {
         key: key.to_owned(),
         endpoint: None,
         region: None,
+        signature: None,
     }
 }
 

@@ -12,6 +12,7 @@ fn uri() -> ObjectUri {
         key: "iris".to_owned(),
         endpoint: None,
         region: None,
+        signature: None,
     }
 }
 
