@@ -132,10 +132,10 @@ impl FromStr for SourceUri {
     }
 }
 
-impl From<UriError> for Failure {
-    fn from(error: UriError) -> Self {
-        let forms = error.forms;
-        Self::new(Kind::Usage, error.to_string(), format!("write it as {forms}"))
+impl UriError {
+    /// The failure of a program that was given such a text.
+    pub fn failure(&self) -> Failure {
+        Failure::new(Kind::Usage, self.to_string(), format!("write it as {}", self.forms))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Says how far the download is: a bar on a terminal, else a line every few seconds.
 
+use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -99,9 +100,9 @@ impl Pace {
         let mut line =
             format!("{files_done} of {files_total} files, {} of {}", readable(present), readable(bytes_total));
         if rate >= 1.0 {
-            line.push_str(&format!(", {}/s", readable(whole(rate))));
+            let _ = write!(line, ", {}/s", readable(whole(rate)));
             if let Some(left) = bytes_total.checked_sub(present).filter(|left| *left > 0) {
-                line.push_str(&format!(", {} left", seconds(float(left) / rate)));
+                let _ = write!(line, ", {} left", seconds(float(left) / rate));
             }
         }
         line

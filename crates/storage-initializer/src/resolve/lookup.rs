@@ -78,7 +78,7 @@ impl Registry {
                 Err(error) if error.status() == Some(404) => no_api = Some(error),
                 // It was said before that there is no such model.
                 Err(error) if is_missing && !error.is_transient() => {}
-                Err(error) => return Err(self.failed(error)),
+                Err(error) => return Err(self.failed(&error)),
             }
         }
         match no_api.filter(|_| !is_missing) {
@@ -94,7 +94,7 @@ impl Registry {
         name: &str,
         warnings: &mut Vec<String>,
     ) -> Result<ModelVersion, Failure> {
-        let found = client.find_model_version(name, &model.id).await.map_err(|error| self.failed(error))?;
+        let found = client.find_model_version(name, &model.id).await.map_err(|error| self.failed(&error))?;
         let Some(version) = found else {
             return Err(failures::no_version(&self.address, name, &examples(client, model).await));
         };
@@ -114,7 +114,7 @@ impl Registry {
             return Err(failures::archived_model(&self.address, &model.name, state_name(&model.state)));
         }
         let versions = client.versions_of(&model.id, ListQuery::last_created_first());
-        let Chosen { best, passed_over } = newest(versions, version).await.map_err(|error| self.failed(error))?;
+        let Chosen { best, passed_over } = newest(versions, version).await.map_err(|error| self.failed(&error))?;
         best.ok_or_else(|| failures::no_live_version(&self.address, &model.name, &passed_over))
     }
 
@@ -125,12 +125,12 @@ impl Registry {
         version: &ModelVersion,
     ) -> Result<ModelArtifact, Failure> {
         let artifacts = client.artifacts_of(&version.id, ListQuery::last_created_first());
-        let Chosen { best, passed_over } = newest(artifacts, artifact).await.map_err(|error| self.failed(error))?;
+        let Chosen { best, passed_over } = newest(artifacts, artifact).await.map_err(|error| self.failed(&error))?;
         best.ok_or_else(|| failures::no_artifact(&self.address, &model.name, &version.name, &passed_over))
     }
 
-    fn failed(&self, error: RegistryError) -> Failure {
-        failures::of_registry(&self.address, self.has_token, &error)
+    fn failed(&self, error: &RegistryError) -> Failure {
+        failures::of_registry(&self.address, self.has_token, error)
     }
 }
 

@@ -19,12 +19,12 @@ use crate::source::local::{self, Local};
 use crate::source::{self, SharedSource, Source as _};
 use crate::summary::Report;
 use crate::unpack::{self, Bounds, Unpacked};
-use crate::uri::SourceUri;
+use crate::uri::{SourceUri, UriError};
 use crate::{Failure, Kind};
 
 /// Does what the settings say; what came of it is in `report`, also when it fails.
 pub(super) async fn run(settings: &Settings, environment: Environment, report: &Report) -> Result<(), Failure> {
-    let named: SourceUri = settings.source_uri.parse()?;
+    let named: SourceUri = settings.source_uri.parse().map_err(|error: UriError| error.failure())?;
     report.source(&named);
     let place = place(named, settings, environment, report).await?;
     if settings.resolve_only {
@@ -101,7 +101,7 @@ async fn download(
 ) -> Result<(), Failure> {
     let source = Arc::new(Listed::new(source));
     if let Some(marker) = Marker::read(destination).await
-        && marker.holds(&*source, destination).await?
+        && marker.holds(&source, destination).await?
     {
         report.complete(marker.files, marker.bytes);
         return Ok(());

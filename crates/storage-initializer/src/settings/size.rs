@@ -50,7 +50,7 @@ impl FromStr for Size {
 /// With the largest unit that divides it.
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let largest = UNITS[..4].iter().rev().find(|(_, factor)| self.0 > 0 && self.0 % factor == 0);
+        let largest = UNITS[..4].iter().rev().find(|(_, factor)| self.0 > 0 && self.0.is_multiple_of(*factor));
         match largest {
             Some((unit, factor)) => write!(f, "{}{unit}", self.0 / factor),
             None => write!(f, "{}", self.0),

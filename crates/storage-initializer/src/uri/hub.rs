@@ -19,7 +19,7 @@ pub(super) fn parse(rest: &str) -> Result<HubUri, Refused> {
         let reason = "it must be OWNER/MODEL, of letters, digits, dots, dashes and underscores";
         return Err(Refused::new(Part::Repository, reason));
     }
-    let revision = revision.map(|revision| self::revision(revision)).transpose()?;
+    let revision = revision.map(self::revision).transpose()?;
     let path = inner_path(&decoded(path, Part::Path)?)?;
     Ok(HubUri { repository: format!("{owner}/{model}"), revision, path })
 }

@@ -19,13 +19,12 @@ pub(super) fn parse(rest: &str) -> Result<RegistryUri, Refused> {
     }
     let readings = match (segments.as_slice(), &namespace) {
         ([model], _) => vec![Reading { host: None, model: name(model, Part::Model)?, version: None }],
-        ([model, version], Some(_)) => vec![versioned(None, model, version)?],
         ([host, model], None) if is_host(host) => {
             let of_model = versioned(None, host, model)?;
             let of_host = Reading { host: Some((*host).to_owned()), model: name(model, Part::Model)?, version: None };
             vec![of_host, of_model]
         }
-        ([model, version], None) => vec![versioned(None, model, version)?],
+        ([model, version], _) => vec![versioned(None, model, version)?],
         ([_, _, _], Some(_)) => {
             let reason = "with a host there is no namespace: the host says where the registry is";
             return Err(Refused::new(Part::Query, reason));

@@ -119,7 +119,7 @@ fn with_a_namespace_two_segments_are_model_and_version() {
 fn what_is_wrong_is_said_by_part_with_the_forms_there_are(#[case] text: &str, #[case] part: Part) {
     let error = text.parse::<SourceUri>().unwrap_err();
     assert_eq!(error.part, part, "{text}: {error}");
-    let failure = Failure::from(error);
+    let failure = error.failure();
     assert_eq!(failure.kind, Kind::Usage);
     let message = failure.to_string();
     let scheme = text.split_once("://").map_or("model-registry", |(scheme, _)| scheme);
