@@ -9,6 +9,7 @@ pub(crate) fn servers() -> Vec<Command> {
         storage_rest::Settings::command(),
         location::Settings::command(),
         model_registry::settings::Cli::command(),
+        storage_initializer::settings::Settings::command(),
     ]
 }
 

@@ -164,15 +164,15 @@ impl RegistryClient {
 
     /// The registered model with this name.
     pub async fn find_registered_model(&self, name: &str) -> Result<Option<RegisteredModel>, RegistryError> {
-        self.find(&["registered_model"], &[("name", name)]).await
+        self.one_by(&["registered_model"], &[("name", name)]).await
     }
 
     /// The version with this name of one model.
     pub async fn find_model_version(&self, name: &str, model_id: &str) -> Result<Option<ModelVersion>, RegistryError> {
-        self.find(&["model_version"], &[("name", name), ("parentResourceId", model_id)]).await
+        self.one_by(&["model_version"], &[("name", name), ("parentResourceId", model_id)]).await
     }
 
-    async fn find<T: Record>(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Option<T>, RegistryError> {
+    async fn one_by<T: Record>(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Option<T>, RegistryError> {
         let mut url = self.endpoint.url(path);
         url.query_pairs_mut().extend_pairs(query);
         one(&self.endpoint, &url).await

@@ -327,3 +327,33 @@ proptest! {
         prop_assert_eq!(again.as_ref(), Ok(&uri));
     }
 }
+
+/// Whatever a URI is, it is refused in words that show no password, or shown so that it parses to the same.
+#[test]
+fn fuzz() {
+    let seeds: Vec<Vec<u8>> = [
+        "model-registry://registry.models.svc:8080/org%2Fgranite/v1",
+        "model-registry://iris/v1?namespace=team",
+        "model-registry://[fd00::1]:8080/iris",
+        "s3://bucket/models/iris?endpoint=http://store:9000&defaultRegion=eu",
+        "gs://bucket/models/iris",
+        "abfss://container@account.dfs.core.windows.net/models/iris",
+        "https://account.z12.blob.storage.azure.net/container/a%20b?sig=x",
+        "https://me:word@host:8443/models/iris.tar.gz?x=y#z",
+        "file:///mnt/models/iris",
+        "pvc://claim/models/iris",
+        "hf://owner/model:refs%2Fpr%2F1/onnx/model.onnx",
+        "oci://[::1]:5000/org/model:1.0@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+    ]
+    .map(|seed| seed.as_bytes().to_vec())
+    .into();
+    testkit::fuzz::fuzz(
+        "source-uri",
+        |rng| testkit::fuzz::mutated(rng, &seeds),
+        |input| match String::from_utf8_lossy(input).parse::<SourceUri>() {
+            Ok(uri) if !has_secret(&uri) => assert_eq!(uri.to_string().parse().as_ref(), Ok(&uri)),
+            Ok(uri) => assert!(!uri.to_string().contains("word@")),
+            Err(error) => assert!(!error.to_string().is_empty() && !error.forms.is_empty()),
+        },
+    );
+}
