@@ -117,7 +117,18 @@ async fn download(
     if let Some(marker) = Marker::of(&source, unpacked.is_some()) {
         marker.write(destination).await;
     }
-    fetch::finish(destination).await
+    remove_work(destination).await;
+    Ok(())
+}
+
+/// Nothing is left to do. What stays behind does no harm.
+async fn remove_work(destination: &Path) {
+    let work = destination.join(WORK_DIRECTORY);
+    match tokio::fs::remove_dir_all(&work).await {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => tracing::warn!("{} stays behind: {error}", work.display()),
+    }
 }
 
 async fn fetched(
@@ -152,6 +163,7 @@ async fn link(
     {
         let single = Single { path, content_type: None };
         report.unpacked(unpack(&single, settings.limits.bounds(), destination).await?);
+        remove_work(destination).await;
     }
     Ok(())
 }
