@@ -86,7 +86,10 @@ impl Azure {
         };
         let given = first(environment, &["AZURE_SERVICE_URL", "AZURE_STORAGE_ENDPOINT"]);
         let given = given.map(|(name, value)| endpoint(name, value)).transpose()?.or(connection.endpoint);
-        let identity = identity(environment, connection.key, connection.signature);
+        let identity = match &uri.signature {
+            Some(signature) => Identity::Signature(signature.expose().to_owned().into()),
+            None => identity(environment, connection.key, connection.signature),
+        };
         if let Some(foreign) = uri.endpoint.as_ref().filter(|url| !is_known(url, given.as_ref()))
             && !matches!(identity, Identity::Anonymous | Identity::AccessKey(_))
         {

@@ -11,6 +11,7 @@ fn uri() -> ObjectUri {
         key: "iris".to_owned(),
         endpoint: None,
         region: None,
+        signature: None,
     }
 }
 
@@ -65,4 +66,12 @@ fn signatures_are_decoded() {
     let expected = [("sv", "2024"), ("sig", "a+b/c=")].map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!(pairs("?sv=2024&sig=a%2Bb%2Fc%3D"), expected);
     assert_eq!(pairs("sv=2024&sig=a+b/c="), expected);
+}
+
+#[test]
+fn a_signature_in_the_uri_comes_before_what_the_environment_has() {
+    let signed = ObjectUri { signature: Some(crate::uri::Signature::new("sv=1&sig=planted%3D")), ..uri() };
+    let azure = read(&signed, &[("AZURE_STORAGE_ACCESS_KEY", "other")]).unwrap();
+    let Identity::Signature(signature) = azure.identity else { panic!("{:?}", azure.identity) };
+    assert_eq!(secrecy::ExposeSecret::expose_secret(&signature), "sv=1&sig=planted%3D");
 }
