@@ -14,9 +14,9 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::Failure;
 use crate::source::{Content, Object, SharedSource, Source};
 use crate::unpack::{Bounds, Unpacked};
+use crate::{Failure, Kind};
 
 /// Below the destination.
 pub const MARKER: &str = ".storage-initializer.json";
@@ -146,6 +146,18 @@ impl Marker {
             }
         }
         Ok(Self::of(source, self.is_unpacked).as_ref() == Some(self))
+    }
+
+    /// Removes it, before anything in the destination becomes another: half of a change is no complete destination.
+    pub async fn remove(destination: &Path) -> Result<(), Failure> {
+        let file = destination.join(MARKER);
+        match tokio::fs::remove_file(&file).await {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                let what = format!("{} cannot be removed: {error}", file.display());
+                Err(Failure::new(Kind::DiskFull, what, "see whether the destination can be written"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Writes it. A destination without one is as good; it is only fetched again.

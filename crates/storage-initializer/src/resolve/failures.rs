@@ -25,7 +25,7 @@ pub(super) fn of_registry(address: &Address, has_token: bool, error: &RegistryEr
         }
         Cause::Status { code: 404, .. } => (Kind::NotFound, "see whether there is a model registry".to_owned()),
         Cause::Tls(_) => (
-            Kind::Unavailable,
+            Kind::Permission,
             "name the CA's file with --registry-ca / MODEL_REGISTRY_CA, or see the scheme".to_owned(),
         ),
         Cause::Connect(_) | Cause::Timeout(_) | Cause::Interrupted(_) => (

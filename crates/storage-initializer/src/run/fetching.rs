@@ -100,11 +100,12 @@ async fn download(
     report: &Report,
 ) -> Result<(), Failure> {
     let source = Arc::new(Listed::new(source));
-    if let Some(marker) = Marker::read(destination).await
-        && marker.holds(&source, destination).await?
-    {
-        report.complete(marker.files, marker.bytes);
-        return Ok(());
+    if let Some(marker) = Marker::read(destination).await {
+        if marker.holds(&source, destination).await? {
+            report.complete(marker.files, marker.bytes);
+            return Ok(());
+        }
+        Marker::remove(destination).await?;
     }
     let fetched = fetched(Arc::clone(&source) as SharedSource, settings, destination, report).await?;
     report.fetched(&fetched);

@@ -53,6 +53,20 @@ async fn a_model_is_fetched_and_a_second_run_fetches_nothing() {
 }
 
 #[tokio::test]
+async fn a_destination_that_became_another_half_way_is_not_complete() {
+    let place = Place::with_model();
+    let marker = place.path("dest/.storage-initializer.json");
+    assert_eq!(fetch(&place, &place.uri("model"), &[]).await.code, Some(0));
+    assert!(marker.is_file());
+    fs::write(place.path("model/config"), "new name").unwrap();
+    fs::remove_file(place.path("dest/config")).unwrap();
+    fs::create_dir(place.path("dest/config")).unwrap();
+    let failed = fetch(&place, &place.uri("model"), &[]).await;
+    assert_eq!(failed.code, Some(73), "{failed:?}");
+    assert!(!marker.exists());
+}
+
+#[tokio::test]
 async fn a_model_that_a_registry_knows_is_fetched() {
     let (place, served) = (Place::with_model(), Served::start().await);
     let id = served.model("iris").await;

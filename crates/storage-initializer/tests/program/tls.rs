@@ -51,6 +51,6 @@ async fn a_registry_behind_https_is_reached_with_its_ca_and_a_token() {
 #[tokio::test]
 async fn a_certificate_that_nobody_vouches_for_is_not_taken() {
     let (host, _certificate) = secured().await;
-    assert_eq!(kind(&host, &["--registry-scheme=https"]).await, Some(Kind::Unavailable));
+    assert_eq!(kind(&host, &["--registry-scheme=https"]).await, Some(Kind::Permission));
     assert_eq!(kind(&host, &["--registry-ca=/does/not/exist.pem"]).await, Some(Kind::Usage));
 }
