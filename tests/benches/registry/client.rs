@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 /// A connection.
 pub(crate) struct Client {
     stream: TcpStream,
+    /// As requests name the server: some answer to no name that they do not know.
+    host: SocketAddr,
     buffer: Vec<u8>,
 }
 
@@ -22,11 +24,11 @@ impl Client {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(Duration::from_mins(2))).unwrap();
-        Self { stream, buffer: vec![0; 64 << 10] }
+        Self { stream, host: address, buffer: vec![0; 64 << 10] }
     }
 
     pub(crate) fn get(&mut self, path: &str) -> Answer<'_> {
-        self.ask(&format!("GET {path} HTTP/1.1\r\nhost: registry\r\n\r\n"))
+        self.ask(&format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.host))
     }
 
     /// What was asked for, which is there.
@@ -38,9 +40,9 @@ impl Client {
 
     /// What was made.
     pub(crate) fn make(&mut self, path: &str, body: &str) -> &[u8] {
-        let length = body.len();
+        let (host, length) = (self.host, body.len());
         let Answer { status, body } = self.ask(&format!(
-            "POST {path} HTTP/1.1\r\nhost: registry\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+            "POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
         ));
         assert!(matches!(status, 200 | 201), "{path}: {status} {}", String::from_utf8_lossy(body));
         body

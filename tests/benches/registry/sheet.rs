@@ -54,6 +54,7 @@ impl Sheet {
         let rule = |(column, width): (usize, &usize)| "-".repeat(width + 1) + if column < 2 { "-" } else { ":" };
         let mut shown: Vec<Vec<String>> = lines.iter().map(cells).collect();
         shown.insert(1, widths.iter().enumerate().map(rule).collect());
-        shown.iter().map(|line| format!("|{}|\n", line.join("|"))).collect()
+        let shown: Vec<_> = shown.iter().map(|line| format!("|{}|", line.join("|"))).collect();
+        shown.join("\n")
     }
 }
