@@ -1,19 +1,31 @@
 //! The storage initializer's kit: what its manifests name is there, it is confined, and in the pods that KServe would make of
 //! it, it fetches models from our own registry with the rights of the manifests.
 
+mod pods;
+
+use std::path::Path;
+
+use clap::CommandFactory as _;
 use regex::Regex;
 use serde_json::{Value, json};
+use storage_initializer::settings::Settings;
 
+use crate::containers::variables;
 use crate::manifests::{Manifests, items, render, root, text, texts};
 
 /// For a registry that asks for nothing.
 const PLAIN_REGISTRY: &str = "deploy/storage-initializer/kserve";
 /// With everything for OpenShift, and an operator's own image.
 const OPENSHIFT: &str = "tests/deploy/everything/storage-initializer";
+/// With the account's token.
+const WITH_TOKEN: &str = "tests/deploy/everything/storage-initializer-token";
 /// With KServe's authorities.
 const KSERVE_CA: &str = "tests/deploy/everything/storage-initializer-ca";
 const SAMPLE: &str = "deploy/storage-initializer/sample";
 const WITHOUT_KSERVE: &str = "deploy/storage-initializer/plain";
+
+/// All that have the container.
+const CONTAINERS: [&str; 5] = [PLAIN_REGISTRY, WITH_TOKEN, KSERVE_CA, OPENSHIFT, WITHOUT_KSERVE];
 
 /// The registries of `deploy/model-registry` that the addresses are of.
 const OUR_REGISTRY: &str = "tests/deploy/everything/registry";
@@ -55,7 +67,7 @@ fn takes(spec: &Value, uri: &str) -> bool {
 
 #[test]
 fn the_container_is_our_image_and_confined() {
-    for directory in [PLAIN_REGISTRY, KSERVE_CA, OPENSHIFT, WITHOUT_KSERVE] {
+    for directory in CONTAINERS {
         let Some((container, of_pod)) = container(directory) else { return };
         assert_eq!(container["name"], "storage-initializer", "{directory}: KServe knows it by its name");
         let name = if directory == OPENSHIFT {
@@ -77,6 +89,25 @@ fn the_container_is_our_image_and_confined() {
         }
     }
     assert!(root().join("Dockerfiles/storage-initializer.Dockerfile").is_file(), "`make images` builds it");
+}
+
+/// Where the cluster, and KServe, mount what is in no volume of the kit's.
+const MOUNTED_BY_OTHERS: [&str; 2] = ["/var/run/secrets/kubernetes.io/serviceaccount/", "/etc/ssl/custom-certs/"];
+
+#[test]
+fn every_variable_is_a_setting_and_every_file_is_mounted() {
+    let known = variables(&Settings::command());
+    for directory in CONTAINERS {
+        let Some((container, _)) = container(directory) else { return };
+        let mounts: Vec<String> = items(&container["volumeMounts"]).map(|mount| text(&mount["mountPath"])).collect();
+        for variable in items(&container["env"]) {
+            let (name, value) = (text(&variable["name"]), text(&variable["value"]));
+            assert!(known.contains(&name), "{directory}: {name} is no setting");
+            let is_mounted = mounts.iter().any(|mount| Path::new(&value).starts_with(mount))
+                || MOUNTED_BY_OTHERS.iter().any(|place| value.starts_with(place));
+            assert!(!value.starts_with('/') || is_mounted, "{directory}: {name}={value}");
+        }
+    }
 }
 
 /// The address is that of the registry's Service, by the scheme that its port speaks.
@@ -112,11 +143,12 @@ fn kserve_gives_it_the_uris_that_the_readme_says() {
         "https://models.example.com/mnist.onnx",
         "http://models.example.com/mnist.onnx",
         "https://account.blob.core.windows.net/container/model",
+        "/mnt/pvc/model",
     ];
     for spec in [storage_container(&registry), storage_container(&every)] {
         assert_eq!(spec["workloadType"], "initContainer");
         assert!(takes(spec, "model-registry://mnist/v12"));
-        assert!(!takes(spec, "pvc://claim/model"), "KServe mounts it");
+        assert!(!takes(spec, "pvc://claim/model"), "KServe makes a path of it, or mounts it");
         assert!(!takes(spec, "hdfs://cluster/model"), "nobody fetches it");
     }
     for uri in others {
