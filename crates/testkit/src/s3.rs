@@ -1,6 +1,7 @@
 //! An S3 server that keeps objects in memory: what a client needs to read buckets, and to fill them.
 //!
-//! It speaks the path style: `GET`, `HEAD` and `PUT` of objects, with ranges and `If-Match`, and the second kind of list.
+//! It speaks the path style: `GET`, `HEAD` and `PUT` of objects, with ranges and `If-Match`, uploads in parts, and the second kind of
+//! list.
 //! Bodies are not copied, so that what is measured is the client. Signatures are not verified; whether a request was signed,
 //! and by which key, is recorded.
 
@@ -18,6 +19,7 @@ use url::Url;
 
 mod answers;
 mod listing;
+mod parts;
 
 /// A request that the server has received.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +38,7 @@ pub struct ReceivedRequest {
     pub signed_by: Option<String>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct Stored {
     body: Bytes,
     etag: String,
@@ -49,6 +51,8 @@ struct Inner {
     buckets: BTreeMap<String, BTreeMap<String, Stored>>,
     requests: Vec<ReceivedRequest>,
     records: bool,
+    /// Uploads in parts, by id.
+    uploads: BTreeMap<String, parts::Parts>,
 }
 
 type Shared = Arc<Mutex<Inner>>;
@@ -147,12 +151,9 @@ impl S3Server {
 }
 
 fn etag(body: &[u8]) -> String {
-    use std::fmt::Write as _;
+    format!("\"{}\"", hex(&Md5::digest(body)))
+}
 
-    let mut text = String::from("\"");
-    for byte in Md5::digest(body) {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text.push('"');
-    text
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

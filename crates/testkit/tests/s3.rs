@@ -77,3 +77,19 @@ async fn what_is_uploaded_is_there_and_who_signed_is_recorded() {
     assert_eq!(server.requests()[0].signed_by.as_deref(), Some("minio"));
     assert!(server.remove("models", "a.bin"));
 }
+
+#[tokio::test]
+async fn an_upload_in_parts_is_one_object_with_an_etag_of_them() {
+    let server = S3Server::start().await;
+    let url = |query: &str| server.url().join(&format!("models/large.bin?{query}")).unwrap();
+    let begun = client().post(url("uploads")).send().await.unwrap().text().await.unwrap();
+    let id = begun.split_once("<UploadId>").unwrap().1.split_once('<').unwrap().0.to_owned();
+    for (number, part) in [(2, "world"), (1, "hello ")] {
+        let url = url(&format!("partNumber={number}&uploadId={id}"));
+        assert!(client().put(url).body(part).send().await.unwrap().status().is_success());
+    }
+    assert!(client().post(url(&format!("uploadId={id}"))).send().await.unwrap().status().is_success());
+    let object = get(&server, "models/large.bin", &[]).await;
+    assert!(object.headers()["etag"].to_str().unwrap().ends_with("-2\""));
+    assert_eq!(object.text().await.unwrap(), "hello world");
+}

@@ -1,5 +1,6 @@
 //! What is answered to one request.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use axum::body::Body;
@@ -9,8 +10,9 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use percent_encoding::percent_decode_str;
+use url::form_urlencoded;
 
-use super::{Inner, ReceivedRequest, Shared, Stored, etag, listing, lock};
+use super::{Inner, ReceivedRequest, Shared, Stored, etag, listing, lock, parts};
 
 const LAST_MODIFIED: &str = "Sat, 21 Nov 2026 12:00:00 GMT";
 
@@ -30,7 +32,7 @@ pub(super) async fn answer(State(shared): State<Shared>, request: Request<Body>)
     };
     // Read before the lock is taken, which no await may hold.
     let content = match parts.method {
-        Method::PUT => body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default(),
+        Method::PUT | Method::POST => body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default(),
         _ => Bytes::new(),
     };
     let mut inner = lock(&shared);
@@ -48,8 +50,16 @@ fn respond(
     headers: &HeaderMap,
     content: Bytes,
 ) -> Response {
-    if *method == Method::PUT {
-        return put(inner, bucket, key, headers, content);
+    let asked: BTreeMap<String, String> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    match (method, asked.get("uploadId")) {
+        (&Method::POST, None) if asked.contains_key("uploads") => return parts::begin(inner, bucket, key),
+        (&Method::POST, Some(id)) => return parts::complete(inner, bucket, key, id),
+        (&Method::PUT, Some(id)) => {
+            let number = asked.get("partNumber").map_or("", String::as_str);
+            return parts::take(inner, id, number, unchunked(headers, content));
+        }
+        (&Method::PUT, None) => return put(inner, bucket, key, headers, content),
+        _ => {}
     }
     let Some(objects) = inner.buckets.get(bucket) else {
         return error(StatusCode::NOT_FOUND, "NoSuchBucket", method);
@@ -162,13 +172,13 @@ fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-fn plain(status: StatusCode) -> Response {
+pub(super) fn plain(status: StatusCode) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     response
 }
 
-fn with(mut response: Response, headers: &[(&str, &str)]) -> Response {
+pub(super) fn with(mut response: Response, headers: &[(&str, &str)]) -> Response {
     for (name, value) in headers {
         let name: header::HeaderName = name.parse().expect("a header's name");
         response.headers_mut().insert(name, value.parse().expect("a header's value"));
@@ -176,7 +186,7 @@ fn with(mut response: Response, headers: &[(&str, &str)]) -> Response {
     response
 }
 
-fn error(status: StatusCode, code: &str, method: &Method) -> Response {
+pub(super) fn error(status: StatusCode, code: &str, method: &Method) -> Response {
     let body = match *method {
         Method::HEAD => Body::empty(),
         _ => Body::from(format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>{code}</Message></Error>")),
