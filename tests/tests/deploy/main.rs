@@ -12,6 +12,7 @@ mod initializer;
 mod manifests;
 mod names;
 mod overrides;
+mod reconcile;
 mod registry_kit;
 mod rights;
 mod samples;

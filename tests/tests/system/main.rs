@@ -9,6 +9,7 @@
 mod access;
 mod cards;
 mod chaos;
+
 mod cleanup;
 mod commands;
 mod crashes;
@@ -20,6 +21,7 @@ mod monitoring;
 mod outages;
 mod process;
 mod push;
+mod reconcile;
 mod registry;
 mod sample;
 mod secrets;

@@ -2,7 +2,7 @@
 //! that it is for does not.
 
 mod flows;
-mod granted;
+pub(crate) mod granted;
 pub(crate) mod world;
 
 use std::collections::BTreeSet;
