@@ -13,8 +13,17 @@ help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 22
 
 .PHONY: demo
-demo: ## Run the bridge on sample data, without a cluster (ARGS="--once --format json")
-	$(CARGO) run --quiet -p bridge -- demo $(ARGS)
+demo: ## Run the bridge on sample data, without a cluster (ARGS="--once --format json", or ARGS=--lifecycle)
+	$(CARGO) run --quiet -p bridge --features lifecycle -- demo $(ARGS)
+
+# Models are registered with the Python client where there is a Python; without it, with the same requests.
+.PHONY: lifecycle
+lifecycle: ## Tell the life of a model while it happens: registered, deployed, seen, replaced, put away
+	@tests/python-client/check.sh --install
+	@client=$$PWD/target/tools/python-client; \
+	if [ -x "$$client/environment/bin/python" ]; then \
+	export LIFECYCLE_PYTHON="$$client/environment/bin/python" PYTHONPATH="$$client/newest"; fi; \
+	$(CARGO) run --quiet -p bridge --features lifecycle -- demo --lifecycle --port 0 $(ARGS)
 
 .PHONY: up
 up: ## Run the three services in one process against real settings
@@ -38,7 +47,7 @@ test: ## Run all tests
 	@tests/deploy/setup.sh
 	@tests/setup/chromium.sh
 	@tests/python-client/check.sh --install
-	$(CARGO) build --quiet --bins
+	$(CARGO) build --quiet --workspace --bins --all-features
 	$(CARGO) test --workspace --all-features
 	@tests/openapi/check.sh
 	@tests/python-client/check.sh

@@ -16,6 +16,8 @@ mod fetching;
 mod printing;
 mod push;
 
+pub use fetching::run as initialize;
+
 /// What the program is called in its last line.
 const NAME: &str = "storage-initializer";
 

@@ -9,6 +9,7 @@
 mod access;
 mod cards;
 mod chaos;
+mod circle;
 
 mod cleanup;
 mod commands;

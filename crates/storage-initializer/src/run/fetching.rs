@@ -23,7 +23,7 @@ use crate::uri::{SourceUri, UriError};
 use crate::{Failure, Kind};
 
 /// Does what the settings say; what came of it is in `report`, also when it fails.
-pub(super) async fn run(settings: &Settings, environment: Environment, report: &Report) -> Result<(), Failure> {
+pub async fn run(settings: &Settings, environment: Environment, report: &Report) -> Result<(), Failure> {
     let named: SourceUri = settings.source_uri.parse().map_err(|error: UriError| error.failure())?;
     report.source(&named);
     let place = place(named, settings, environment, report).await?;
