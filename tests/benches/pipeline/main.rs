@@ -9,6 +9,7 @@
     reason = "a measurement that is set up wrongly should stop at once"
 )]
 
+mod initializer;
 mod load;
 mod serving;
 mod table;
@@ -50,6 +51,9 @@ async fn main() {
     if is_wanted("pipeline") {
         pipeline(&mut table).await;
         projections(&mut table);
+    }
+    if is_wanted("initializer") {
+        initializer::measure(&mut table).await;
     }
     println!("{}", table.shown());
 }
