@@ -19,7 +19,7 @@ use crate::table::{Table, mebibytes, median, millis, seconds};
 const BUCKET: &str = "models";
 const LARGE: usize = 1 << 30;
 const SMALL: usize = 100 << 10;
-const FILES: usize = 10_000;
+const FILES: u32 = 10_000;
 /// What the plain download asks for at a time, and in how many requests.
 const RANGE: usize = 8 << 20;
 const CONNECTIONS: usize = 8;
@@ -41,12 +41,12 @@ pub(crate) async fn measure(table: &mut Table) {
     let body = Bytes::from(noise(LARGE));
     server.put("models", "large/model.safetensors", body.clone());
     for number in 0..FILES {
-        let at = number * SMALL % (LARGE - SMALL);
+        let at = number as usize * SMALL % (LARGE - SMALL);
         server.put(BUCKET, &format!("small/{:03}/{number:05}.bin", number / 100), body.slice(at..at + SMALL));
     }
     let python = kserve();
     large(table, &server, python.as_deref()).await;
-    small(table, &server, python.as_deref()).await;
+    small(table, &server, python.as_deref());
     resolution(table).await;
 }
 
@@ -70,7 +70,7 @@ async fn large(table: &mut Table, server: &S3Server, python: Option<&Path>) {
     beside(table, took, &theirs);
 }
 
-async fn small(table: &mut Table, server: &S3Server, python: Option<&Path>) {
+fn small(table: &mut Table, server: &S3Server, python: Option<&Path>) {
     eprintln!("10,000 objects of 100 KiB");
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for run in 0..RUNS {
@@ -79,7 +79,7 @@ async fn small(table: &mut Table, server: &S3Server, python: Option<&Path>) {
         theirs.extend(python.filter(|_| run == 0).map(|python| kserve_download(python, server, "small")));
     }
     let took = median(ours.iter().map(|run| run.took));
-    let rate = FILES as f64 / took.as_secs_f64();
+    let rate = f64::from(FILES) / took.as_secs_f64();
     table.add("download of 10,000 objects of 100 KiB, verified", "2,000 a second", format!("{rate:.0} a second"));
     table.add("- peak memory", "64 MiB", mebibytes(peak(&ours)));
     beside(table, took, &theirs);

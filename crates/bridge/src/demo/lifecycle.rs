@@ -28,7 +28,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 pub(super) async fn tell(args: &DemoArgs) -> anyhow::Result<()> {
     let shutdown = Shutdown::new().on_signals();
     let world = World::start(args, &shutdown).await?;
-    let told = shutdown.unless(Story::new(&world, args.python.clone()).tell()).await;
+    let told = Box::pin(shutdown.unless(Story::new(&world, args.python.clone()).tell())).await;
     shutdown.trigger();
     let ended = world.end(&shutdown).await;
     told.unwrap_or_else(|| bail!("stopped before the end of the story")).and(ended)
@@ -220,7 +220,7 @@ impl<'a> Story<'a> {
             "Lifecycle": {"metadataType": "MetadataStringValue", "string_value": "production"},
         }});
         self.world.registry().update(&["model_versions", &version.version], &body).await?;
-        let (_, took) = until("the promotion is shown", async || {
+        let ((), took) = until("the promotion is shown", async || {
             let uri = self.world.viewer.uri_of(MODEL, version.name).await?;
             self.world.viewer.document(&uri).await?.contains("production").then_some(())
         })
