@@ -56,7 +56,7 @@ async fn large(table: &mut Table, server: &S3Server, python: Option<&Path>) {
     for _ in 0..RUNS {
         plain.push(plain_download(server).await);
         ours.push(initializer(server, "large"));
-        theirs.extend(python.map(|python| kserve_download(python, server, "large")));
+        theirs.extend(python.and_then(|python| kserve_download(python, server, "large")));
     }
     let (plain, took) = (median(plain), median(ours.iter().map(|run| run.took)));
     let share = plain.as_secs_f64() / took.as_secs_f64() * 100.0;
@@ -76,7 +76,7 @@ fn small(table: &mut Table, server: &S3Server, python: Option<&Path>) {
     for run in 0..RUNS {
         ours.push(initializer(server, "small"));
         // It takes long.
-        theirs.extend(python.filter(|_| run == 0).map(|python| kserve_download(python, server, "small")));
+        theirs.extend(python.filter(|_| run == 0).and_then(|python| kserve_download(python, server, "small")));
     }
     let took = median(ours.iter().map(|run| run.took));
     let rate = f64::from(FILES) / took.as_secs_f64();
@@ -220,8 +220,9 @@ fn kserve() -> Option<std::path::PathBuf> {
     (!python.is_empty()).then(|| python.into())
 }
 
-fn kserve_download(python: &Path, server: &S3Server, prefix: &str) -> Duration {
+fn kserve_download(python: &Path, server: &S3Server, prefix: &str) -> Option<Duration> {
     let scratch = tempfile::tempdir().unwrap();
+    let log = File::create(scratch.path().with_extension("log")).unwrap();
     let program = "import sys; from kserve_storage import Storage; Storage.download(sys.argv[1], sys.argv[2])";
     let began = Instant::now();
     let status = Command::new(python)
@@ -229,9 +230,12 @@ fn kserve_download(python: &Path, server: &S3Server, prefix: &str) -> Duration {
         .arg(scratch.path())
         .envs(environment(server))
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(log.try_clone().unwrap())
         .status()
         .unwrap();
-    assert!(status.success(), "KServe's storage initializer ended with {status}");
-    began.elapsed()
+    let took = began.elapsed();
+    if !status.success() {
+        eprintln!("  KServe's storage initializer ended with {status}: it is not compared");
+    }
+    status.success().then_some(took)
 }
