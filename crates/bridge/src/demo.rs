@@ -9,7 +9,6 @@ use bearer::Token;
 use clap::Args;
 use model_catalog::render::Format;
 use model_registry::seed::Seeder;
-use model_registry::settings::{DatabaseSettings, ProxySettings};
 use normalizer::observe::manifests;
 use registry_client::{ListQuery, ModelVersion, RegistryClient, State};
 use serde_json::{Value, json};
@@ -125,11 +124,7 @@ async fn show(args: DemoArgs) -> anyhow::Result<()> {
 
 /// Serves the sample from a registry of our own; returns where, and what should be made of it.
 async fn start_registry(scratch: &Path, shutdown: &Shutdown) -> anyhow::Result<(Url, BTreeSet<Names>)> {
-    let mut settings = ProxySettings::here(DatabaseSettings::sqlite_in(scratch), telemetry::LogSettings::default());
-    settings.catalogs_path = Some(write_catalog(scratch)?);
-    let registry = model_registry::run::start(settings, shutdown.clone()).await.context("the sample registry")?;
-    registry.readiness.until_ready().await;
-    let url = registry.url()?;
+    let url = wiring::registry(scratch, Some(write_catalog(scratch)?), shutdown).await?;
     let http = client(&TlsSettings::default(), "the sample registry")?;
     Seeder::new(http.clone(), &url, Token::default()).seed(REGISTRY).await.context("the sample registry")?;
 

@@ -5,9 +5,9 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode, header};
 use reqwest::{RequestBuilder, Response};
 use tracing::{Instrument as _, Span};
 
@@ -60,6 +60,17 @@ impl Outcome {
             _ => Self::Ok,
         }
     }
+}
+
+/// How long an answer asks to be left alone (`Retry-After`), in seconds or as a date.
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    // A date that is past asks for no wait.
+    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
 /// A request that is about to be sent, without anything that may hold a secret.
@@ -170,6 +181,14 @@ mod tests {
             (503, "failed"),
         ] {
             assert_eq!(Outcome::of(StatusCode::from_u16(status).unwrap()).as_str(), outcome, "{status}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        for (value, seconds) in [("17", Some(17)), ("Wed, 21 Oct 2015 07:28:00 GMT", Some(0)), ("soon", None)] {
+            let headers = HeaderMap::from_iter([(header::RETRY_AFTER, value.parse().unwrap())]);
+            assert_eq!(retry_after(&headers), seconds.map(Duration::from_secs), "{value}");
         }
     }
 }

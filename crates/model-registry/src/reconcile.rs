@@ -20,11 +20,10 @@ use cluster::{Cluster, ClusterWatch, ContextName, CredentialsError, Kinds, Watch
 use futures::future::join_all;
 use registry_client::RegistryClient;
 use service::calls::Target;
-use service::http_client::{TlsSettings, client};
-use service::secret::{SecretSetting, source_of};
-use service::{Listen, Metrics, Running, Secret, ServerBuilder, Shutdown, telemetry};
+use service::http_client::TlsSettings;
+use service::{Listen, Metrics, Running, ServerBuilder, Shutdown, telemetry};
 
-use crate::settings::ReconcileSettings;
+use crate::settings::{ReconcileSettings, peer};
 use keeper::{Keeper, Labels, Memory, Pace};
 use metrics::ReconcileMetrics;
 use standing::Standing;
@@ -111,11 +110,9 @@ impl Parts {
         let counted = ReconcileMetrics::new(metrics);
         settings.cluster.calls = counted.calls.to(Target::Kubernetes);
         let tls = TlsSettings { ca_file: settings.ca.clone(), ..TlsSettings::default() };
-        let http = client(&tls, "the registry").context("--ca / MR_CA")?;
-        let setting = SecretSetting { value: "--token / MR_TOKEN", file: "--token-file / MR_TOKEN_FILE" };
-        let token = Secret::from_settings(settings.token.as_ref(), settings.token_file.as_deref(), setting)?;
-        let registry = RegistryClient::new(settings.url.clone(), http, None)
-            .with_token_source(source_of(token))
+        let token = peer::token(settings.token.as_ref(), settings.token_file.as_deref())?;
+        let registry = RegistryClient::new(settings.url.clone(), peer::http(&tls)?, None)
+            .with_token(token)
             .with_calls(counted.calls.to(Target::Registry));
         Ok(Self { namespaces: settings.cluster.watched_namespaces()?, registry, metrics: counted, settings })
     }

@@ -10,12 +10,10 @@ use anyhow::Context as _;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
-use bearer::Token;
 use http::StatusCode;
-use service::http_client::{self, TlsSettings};
-use service::secret::{SecretSetting, source_of};
+use service::http_client::TlsSettings;
 use service::server::Limits;
-use service::{Listen, Metrics, Readiness, Running, Secret, ServerBuilder, Shutdown, telemetry};
+use service::{Listen, Metrics, Readiness, Running, ServerBuilder, Shutdown, telemetry};
 use sqlx::migrate::MigrateError;
 use url::Url;
 
@@ -27,7 +25,7 @@ use crate::feed;
 use crate::import;
 use crate::seed::Seeder;
 use crate::settings::{
-    CatalogSettings, ExportSettings, ImportSettings, MigrateSettings, ProxySettings, SeedSettings, SourceSettings,
+    CatalogSettings, ExportSettings, ImportSettings, MigrateSettings, ProxySettings, SeedSettings, SourceSettings, peer,
 };
 use crate::store::{Store, dump};
 
@@ -148,10 +146,7 @@ pub async fn seed(settings: SeedSettings) -> anyhow::Result<()> {
         if from_input { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(&settings.file) };
     let yaml = yaml.with_context(|| format!("{} cannot be read", settings.file.display()))?;
     let tls = TlsSettings { ca_file: settings.ca.clone(), ..TlsSettings::default() };
-    let http = http_client::client(&tls, "the registry").context("--ca / MR_CA")?;
-    let setting = SecretSetting { value: "", file: "--token-file / MR_TOKEN_FILE" };
-    let token = Secret::from_settings(None, settings.token_file.as_deref(), setting)?;
-    let token = Token::from_source(source_of(token));
+    let (http, token) = (peer::http(&tls)?, peer::token(None, settings.token_file.as_deref())?);
     let seeded = if let Some(url) = &settings.url {
         Seeder::new(http, url, token).seed(&yaml).await?
     } else {
@@ -209,8 +204,7 @@ async fn import_file(file: &Path, database: &Database) -> anyhow::Result<()> {
 }
 
 async fn import_from(from: &Url, settings: &SourceSettings, database: &Database) -> anyhow::Result<()> {
-    let http = http_client::client(&settings.tls(), "the registry").context("--ca / MR_CA")?;
-    let source = import::Source::open(from.clone(), http, source_of(settings.secret()?)).await?;
+    let source = import::Source::open(from.clone(), peer::http(&settings.tls())?, settings.token()?).await?;
     tracing::info!(registry = source.url(), "importing");
     let imported = match &settings.id_map {
         None => import::import(&source, database, settings.rules(), None).await?,

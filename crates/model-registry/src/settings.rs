@@ -17,6 +17,7 @@ use crate::database::Place;
 mod access;
 mod dsn;
 mod import;
+pub(crate) mod peer;
 mod reconcile;
 
 pub use access::{AccessSettings, ServiceName, ServiceNameError};

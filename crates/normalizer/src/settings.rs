@@ -13,7 +13,7 @@ use model_catalog::render::{Format, RenderOptions};
 use secrecy::SecretString;
 use service::auth::BridgeTokenSettings;
 use service::secret::{Secret, SecretError, SecretSetting};
-use service::settings::{CommaList, GoDuration, http_url, secret};
+use service::settings::{CommaList, GoDuration, http_url, positive_duration, secret};
 use service::telemetry::{LogSettings, TraceSettings};
 use service::tls::ServerTlsSettings;
 use url::Url;
@@ -98,14 +98,14 @@ pub struct Settings {
 
     /// How often registries are read
     #[arg(
-        long, env = "POLLING_INTERVAL", value_name = "DURATION", default_value = "2m", value_parser = positive,
+        long, env = "POLLING_INTERVAL", value_name = "DURATION", default_value = "2m", value_parser = positive_duration,
         help_heading = "Registries"
     )]
     pub polling_interval: GoDuration,
 
     /// How often registries are read completely, which catches what reading only the news cannot show
     #[arg(
-        long, env = "RESYNC_INTERVAL", value_name = "DURATION", default_value = "30m", value_parser = positive,
+        long, env = "RESYNC_INTERVAL", value_name = "DURATION", default_value = "30m", value_parser = positive_duration,
         help_heading = "Registries"
     )]
     pub resync_interval: GoDuration,
@@ -351,15 +351,6 @@ impl Settings {
 fn share(text: &str) -> Result<f64, String> {
     let share: f64 = text.parse().map_err(|error| format!("{error}"))?;
     if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("it must be between 0 and 1".to_owned()) }
-}
-
-fn positive(text: &str) -> Result<GoDuration, String> {
-    let duration: GoDuration = text.parse().map_err(|error| format!("{error}"))?;
-    if std::time::Duration::from(duration).is_zero() {
-        Err("it must be longer than nothing".to_owned())
-    } else {
-        Ok(duration)
-    }
 }
 
 /// A URL, perhaps with the name under which its entries are remembered.

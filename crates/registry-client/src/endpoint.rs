@@ -1,6 +1,6 @@
 //! One API under one base URL: builds addresses, asks with the token, reads a bounded answer, and tells JSON from the rest.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
 use reqwest::{Method, Response, StatusCode, header};
@@ -188,7 +188,7 @@ impl Endpoint {
 
     async fn refused(&self, url: &Url, response: Response) -> (RegistryError, Refused) {
         let code = response.status().as_u16();
-        let retry_after = retry_after(&response);
+        let retry_after = calls::retry_after(response.headers());
         // A body that cannot be read does not make the refusal another one.
         let bytes = match read_up_to(response, ERROR_BODY_LIMIT).await {
             Ok(Some(bytes)) => bytes,
@@ -264,17 +264,6 @@ async fn read_up_to(mut response: Response, limit: usize) -> Result<Option<Vec<u
         bytes.extend_from_slice(&chunk);
     }
     Ok(Some(bytes))
-}
-
-/// `Retry-After` in seconds or as a date.
-fn retry_after(response: &Response) -> Option<Duration> {
-    let text = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = httpdate::parse_http_date(text).ok()?;
-    // A date that is past asks for no wait.
-    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
 /// A short, printable, one-line piece of foreign text.

@@ -10,9 +10,7 @@ use crate::{
     endpoint::{Endpoint, Patience, wrong_shape},
     error::{Peer, RegistryError},
     pages::{ListQuery, Pages},
-    records::{
-        InferenceServiceRecord, ModelArtifact, ModelVersion, RawRecord, Record, RegisteredModel, ServingEnvironment,
-    },
+    records::{InferenceServiceRecord, ModelArtifact, ModelVersion, Record, RegisteredModel, ServingEnvironment},
 };
 use bearer::{Token, TokenSource};
 use calls::Calls;
@@ -152,16 +150,6 @@ impl RegistryClient {
         self.one(&["model_versions", id]).await
     }
 
-    /// Any list of the API, by its path below the root: records as they come.
-    pub fn raw_list(&self, path: &[&str], query: ListQuery) -> Pages<RawRecord> {
-        self.list(path, query)
-    }
-
-    /// Any one record of the API, by its path below the root.
-    pub async fn raw(&self, path: &[&str]) -> Result<Option<Value>, RegistryError> {
-        Ok(self.one::<RawRecord>(path).await?.map(|record| record.0))
-    }
-
     /// The registered model with this name.
     pub async fn find_registered_model(&self, name: &str) -> Result<Option<RegisteredModel>, RegistryError> {
         self.one_by(&["registered_model"], &[("name", name)]).await
@@ -173,12 +161,19 @@ impl RegistryClient {
     }
 
     async fn one_by<T: Record>(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Option<T>, RegistryError> {
-        let mut url = self.endpoint.url(path);
-        url.query_pairs_mut().extend_pairs(query);
-        one(&self.endpoint, &url).await
+        one(&self.endpoint, &self.url(path, query)).await
     }
 
-    /// Any list of the API, by its path below the root.
+    /// The address of a path below the API's root, and of what is asked of it.
+    pub(crate) fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
+        let mut url = self.endpoint.url(path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        url
+    }
+
+    /// Any list of the API, by its path below the root; as [`crate::RawRecord`], of whatever kind.
     pub fn list<T: Record>(&self, path: &[&str], query: ListQuery) -> Pages<T> {
         let mut url = self.endpoint.url(path);
         query.apply(&mut url);

@@ -8,8 +8,7 @@ use crate::{error::RegistryError, registry::RegistryClient};
 impl RegistryClient {
     /// What a path below the API's root answers to a query; `None` when the API says that there is no such thing.
     pub async fn find(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Option<Value>, RegistryError> {
-        let mut url = self.endpoint.url(path);
-        url.query_pairs_mut().extend_pairs(query);
+        let url = self.url(path, query);
         match self.endpoint.find(&url).await? {
             Some(body) => self.endpoint.parse(&url, &body).map(Some),
             None => Ok(None),

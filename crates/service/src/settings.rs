@@ -17,7 +17,7 @@ use url::Url;
 
 mod duration;
 
-pub use duration::{DurationError, GoDuration};
+pub use duration::{DurationError, GoDuration, positive_duration};
 
 /// Reads the settings from the command line and the environment; ends the process with a message when they are wrong
 /// (status 2) or when `--help` was asked for (status 0).

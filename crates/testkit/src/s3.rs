@@ -17,6 +17,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use url::Url;
 
+use crate::hex;
+
 mod answers;
 mod listing;
 mod parts;
@@ -152,13 +154,4 @@ impl S3Server {
 
 fn etag(body: &[u8]) -> String {
     format!("\"{}\"", hex(&Md5::digest(body)))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -98,7 +98,7 @@ impl<'a> Story<'a> {
             Some(python) => self.register_with_client(python, name, &files).await?,
             None => self.register_with_requests(name, &files).await?,
         }
-        let registry = self.world.registry();
+        let registry = &self.world.registry;
         let model = required(registry.find(&["registered_model"], &[("name", MODEL)]).await?, "the registered model")?;
         let model = text(&model, "id");
         let version = registry.find(&["model_version"], &[("name", name), ("parentResourceId", &model)]).await?;
@@ -133,7 +133,7 @@ impl<'a> Story<'a> {
         for name in ["config.json", "weights/model.safetensors"] {
             self.world.s3.put(BUCKET, &format!("{MODEL}/{version}/{name}"), std::fs::read(files.join(name))?);
         }
-        let registry = self.world.registry();
+        let registry = &self.world.registry;
         let model = match registry.find(&["registered_model"], &[("name", MODEL)]).await? {
             Some(model) => model,
             None => registry.create(&["registered_models"], &json!({"name": MODEL, "owner": "ada"})).await?,
@@ -186,7 +186,7 @@ impl<'a> Story<'a> {
         say("it is ready");
 
         let (record, took) = until("the service is recorded", async || {
-            let services = self.world.registry().find(&["inference_services"], &[]).await.ok()??;
+            let services = self.world.registry.find(&["inference_services"], &[]).await.ok()??;
             let items = services["items"].as_array()?.clone();
             let is_wanted =
                 |record: &Value| record["modelVersionId"] == *version.version && record["desiredState"] == "DEPLOYED";
@@ -219,7 +219,7 @@ impl<'a> Story<'a> {
         let body = json!({"customProperties": {
             "Lifecycle": {"metadataType": "MetadataStringValue", "string_value": "production"},
         }});
-        self.world.registry().update(&["model_versions", &version.version], &body).await?;
+        self.world.registry.update(&["model_versions", &version.version], &body).await?;
         let ((), took) = until("the promotion is shown", async || {
             let uri = self.world.viewer.uri_of(MODEL, version.name).await?;
             self.world.viewer.document(&uri).await?.contains("production").then_some(())
@@ -230,7 +230,7 @@ impl<'a> Story<'a> {
     }
 
     async fn archive(&self, old: &Registered, new: &Registered) -> anyhow::Result<()> {
-        self.world.registry().update(&["model_versions", &old.version], &json!({"state": "ARCHIVED"})).await?;
+        self.world.registry.update(&["model_versions", &old.version], &json!({"state": "ARCHIVED"})).await?;
         let ((), took) = until("the archived version is gone", async || {
             let shown = self.world.viewer.versions_of(MODEL).await?;
             (shown == [new.name]).then_some(())
@@ -248,7 +248,7 @@ impl<'a> Story<'a> {
     async fn take_down(&self) -> anyhow::Result<()> {
         self.world.kube.delete("InferenceService", NAMESPACE, SERVICE);
         let ((), took) = until("the service is recorded as gone", async || {
-            let services = self.world.registry().find(&["inference_services"], &[]).await.ok()??;
+            let services = self.world.registry.find(&["inference_services"], &[]).await.ok()??;
             let deployed =
                 services["items"].as_array()?.iter().filter(|record| record["desiredState"] == "DEPLOYED").count();
             (deployed == 0).then_some(())
@@ -259,7 +259,7 @@ impl<'a> Story<'a> {
     }
 
     async fn history(&self, old: &Registered, new: &Registered) -> anyhow::Result<()> {
-        let registry = self.world.registry();
+        let registry = &self.world.registry;
         for version in [old, new] {
             let found = required(registry.find(&["model_versions", &version.version], &[]).await?, "the version")?;
             say(&format!("version {}: {}", version.name, text(&found, "state")));

@@ -1,15 +1,17 @@
-//! The three services of a demo, on this machine alone.
+//! The registry and the three services of a demo, on this machine alone.
 
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use model_catalog::render::Format;
-use service::Shutdown;
+use model_registry::settings::{DatabaseSettings, ProxySettings};
 use service::auth::AccessSettings;
 use service::tls::ServerTlsSettings;
+use service::{Shutdown, telemetry};
 use tokio::net::TcpListener;
+use url::Url;
 
 use super::viewer::Viewer;
 use crate::settings::{flag, from_flags};
@@ -82,6 +84,15 @@ impl Wiring<'_> {
         println!("location         http://localhost:{}", services.location.address.port());
         Ok((services, Viewer::new(storage, location, self.format)?))
     }
+}
+
+/// Serves a registry that keeps what it is told in `scratch`, with the catalogs of `catalogs`; answers where.
+pub(super) async fn registry(scratch: &Path, catalogs: Option<PathBuf>, shutdown: &Shutdown) -> anyhow::Result<Url> {
+    let mut settings = ProxySettings::here(DatabaseSettings::sqlite_in(scratch), telemetry::LogSettings::default());
+    settings.catalogs_path = catalogs;
+    let registry = model_registry::run::start(settings, shutdown.clone()).await.context("the registry")?;
+    registry.readiness.until_ready().await;
+    Ok(registry.url()?)
 }
 
 /// An address that is free now. The services learn of each other before they listen, so their ports must be known.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bearer::TokenSource;
+use bearer::Token;
 use registry_client::{ListQuery, Pages, Patience, RawRecord, RegistryClient, RegistryError};
 use reqwest::Client;
 use serde_json::Value;
@@ -53,7 +53,7 @@ pub(super) type Marks = Vec<(&'static str, Option<(Value, Value)>)>;
 
 impl Source {
     /// The registry at `url`: its version 1alpha3 of the API, or 1 where it has no other or `url` leads there.
-    pub async fn open(url: Url, http: Client, token: TokenSource) -> Result<Self, RegistryError> {
+    pub async fn open(url: Url, http: Client, token: Token) -> Result<Self, RegistryError> {
         Self::with_patience(url, http, token, PATIENCE).await
     }
 
@@ -61,16 +61,16 @@ impl Source {
     pub async fn with_patience(
         url: Url,
         http: Client,
-        token: TokenSource,
+        token: Token,
         patience: Patience,
     ) -> Result<Self, RegistryError> {
-        let client = RegistryClient::new(url, http, None).with_token_source(token);
+        let client = RegistryClient::new(url, http, None).with_token(token);
         if client.version() == "v1" {
             return Ok(Self { client: client.with_patience(patience), version: Version::V1 });
         }
         let first = ListQuery::default().with_page_size(1);
         // Without patience: an address that is wrong is told at once.
-        let answer = client.raw_list(&[CONTEXTS[0].path], first).next_page().await;
+        let answer = client.list::<RawRecord>(&[CONTEXTS[0].path], first).next_page().await;
         let client = client.with_patience(patience);
         match found(answer)? {
             Some(_) => Ok(Self { client, version: Version::V1Alpha3 }),
@@ -95,12 +95,12 @@ impl Source {
 
     /// A list by its path, in the order of the ids, which nothing that is changed meanwhile moves.
     pub(super) fn list(&self, path: &[&str]) -> Pages<RawRecord> {
-        self.client.raw_list(path, ListQuery::default().with_page_size(PAGE))
+        self.client.list(path, ListQuery::default().with_page_size(PAGE))
     }
 
     /// One resource, if it is there.
     pub(super) async fn one(&self, list: Whole, id: &str) -> Result<Option<Value>, RegistryError> {
-        self.client.raw(&[list.path, id]).await
+        self.client.find(&[list.path, id], &[]).await
     }
 
     /// What was changed last.
@@ -108,7 +108,7 @@ impl Source {
         let newest = ListQuery::newest_first().with_page_size(1);
         let mut marks = Marks::new();
         for list in CONTEXTS.into_iter().chain(ARTIFACTS).filter(|list| self.has(*list)) {
-            let page = found(self.client.raw_list(&[list.path], newest).next_page().await)?.flatten();
+            let page = found(self.client.list::<RawRecord>(&[list.path], newest).next_page().await)?.flatten();
             let first = page.and_then(|page| page.records.into_iter().flatten().next());
             let mark = first.map(|record| (record.0["id"].clone(), record.0["lastUpdateTimeSinceEpoch"].clone()));
             marks.push((list.path, mark));

@@ -2,15 +2,16 @@
 
 use std::path::PathBuf;
 
+use bearer::Token;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args};
 use secrecy::SecretString;
 use service::http_client::TlsSettings;
-use service::secret::{Secret, SecretError, SecretSetting};
+use service::secret::SecretError;
 use service::settings::{http_url, secret};
 use url::Url;
 
-use super::MigrateSettings;
+use super::{MigrateSettings, peer};
 use crate::import::{Changes, Invalid, Rules, Target};
 
 /// What `import` can be told.
@@ -107,8 +108,7 @@ impl SourceSettings {
     }
 
     /// The token to send, if any.
-    pub fn secret(&self) -> Result<Option<Secret>, SecretError> {
-        let setting = SecretSetting { value: "--token / MR_TOKEN", file: "--token-file / MR_TOKEN_FILE" };
-        Secret::from_settings(self.token.as_ref(), self.token_file.as_deref(), setting)
+    pub fn token(&self) -> Result<Token, SecretError> {
+        peer::token(self.token.as_ref(), self.token_file.as_deref())
     }
 }

@@ -2,13 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args};
 use cluster::ClusterSettings;
 use secrecy::SecretString;
-use service::settings::{GoDuration, http_url, secret};
+use service::settings::{GoDuration, http_url, positive_duration, secret};
 use service::telemetry::LogSettings;
 use service::tls::ServerTlsSettings;
 use url::Url;
@@ -58,21 +57,21 @@ pub struct ReconcileSettings {
 
     /// How often all records are read and compared, besides at each change of the cluster
     #[arg(
-        long, env = "MR_RESYNC_INTERVAL", value_name = "DURATION", default_value = "5m", value_parser = positive,
+        long, env = "MR_RESYNC_INTERVAL", value_name = "DURATION", default_value = "5m", value_parser = positive_duration,
         help_heading = "Records"
     )]
     pub resync_interval: GoDuration,
 
     /// How long to wait after a failure of the registry; it doubles with each further one
     #[arg(
-        long, env = "MR_RETRY_MIN", value_name = "DURATION", default_value = "1s", value_parser = positive,
+        long, env = "MR_RETRY_MIN", value_name = "DURATION", default_value = "1s", value_parser = positive_duration,
         help_heading = "Records"
     )]
     pub retry_min: GoDuration,
 
     /// How long to wait after a failure of the registry at most
     #[arg(
-        long, env = "MR_RETRY_MAX", value_name = "DURATION", default_value = "1m", value_parser = positive,
+        long, env = "MR_RETRY_MAX", value_name = "DURATION", default_value = "1m", value_parser = positive_duration,
         help_heading = "Records"
     )]
     pub retry_max: GoDuration,
@@ -96,9 +95,4 @@ pub struct ReconcileSettings {
     /// What is logged and how
     #[command(flatten)]
     pub log: LogSettings,
-}
-
-fn positive(text: &str) -> Result<GoDuration, String> {
-    let duration: GoDuration = text.parse().map_err(|error| format!("{error}"))?;
-    if Duration::from(duration).is_zero() { Err("it must be more than nothing".to_owned()) } else { Ok(duration) }
 }

@@ -74,7 +74,7 @@ async fn a_registry_that_asks_for_a_token_gets_it() {
     let (from, here) = (kubeflow(1, 1).await, Registry::in_sqlite().await);
     from.require_token(Some("s3cret"));
     let http = service::http_client::client(&service::http_client::TlsSettings::default(), "the registry").unwrap();
-    let refused = model_registry::import::Source::open(from.url(), http, std::sync::Arc::new(|| None)).await;
+    let refused = model_registry::import::Source::open(from.url(), http, bearer::Token::default()).await;
     let refused = refused.unwrap_err().to_string();
     assert!(refused.contains("401") && refused.contains("token"), "{refused}");
     let source = source(from.url(), Some("s3cret")).await;

@@ -27,6 +27,9 @@ pub enum DurationError {
     /// It is not made of numbers and units.
     #[error("write numbers with units (h, m, s, ms, us, ns), as in 2m, 90s or 1h30m")]
     Syntax,
+    /// It is no time at all, where some is needed.
+    #[error("it must be longer than nothing")]
+    Nothing,
     /// It is more than can be counted.
     #[error("it is too long a time")]
     TooLong,
@@ -52,6 +55,12 @@ impl FromStr for GoDuration {
         }
         Ok(Self(Duration::from_nanos(nanoseconds)))
     }
+}
+
+/// A value parser for what takes time: not nothing.
+pub fn positive_duration(text: &str) -> Result<GoDuration, DurationError> {
+    let duration: GoDuration = text.parse()?;
+    if duration.0.is_zero() { Err(DurationError::Nothing) } else { Ok(duration) }
 }
 
 /// The first number with its unit in nanoseconds, and what follows it.

@@ -1,10 +1,11 @@
 //! Requests that are tried again: what is worth it, how long the waits are, and what an answer other than a success means.
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
-use http::{HeaderMap, StatusCode, header};
+use calls::retry_after;
+use http::{HeaderMap, StatusCode};
 
 use crate::{Failure, Kind};
 
@@ -127,17 +128,6 @@ pub fn is_transient(status: StatusCode) -> bool {
         || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS)
 }
 
-/// `Retry-After`, in seconds or as a date.
-pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = httpdate::parse_http_date(text).ok()?;
-    // A date that is past asks for no wait.
-    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
-}
-
 /// A short, printable, one-line piece of foreign text.
 pub fn excerpt(text: &str) -> String {
     const LIMIT: usize = 200;
@@ -149,7 +139,7 @@ pub fn excerpt(text: &str) -> String {
 mod tests {
     use std::cell::Cell;
 
-    use http::HeaderValue;
+    use http::{HeaderValue, header};
     use rstest::rstest;
 
     use super::*;
@@ -223,14 +213,6 @@ mod tests {
         let failure = refused("s3://b/k", StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), "Because");
         assert_eq!((failure.kind, failure.is_transient), (kind, is_transient));
         assert!(failure.what.starts_with("s3://b/k: ") && failure.what.ends_with(": Because"), "{failure}");
-    }
-
-    #[rstest]
-    #[case("17", Some(17))]
-    #[case("Wed, 21 Oct 2015 07:28:00 GMT", Some(0))]
-    #[case("soon", None)]
-    fn retry_after_is_seconds_or_a_date(#[case] value: &str, #[case] seconds: Option<u64>) {
-        assert_eq!(retry_after(&headers(value)), seconds.map(Duration::from_secs));
     }
 
     #[test]

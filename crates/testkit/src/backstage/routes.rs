@@ -156,12 +156,8 @@ fn broken_off(answer: Response) -> Response {
 
 /// The name of the entity that Backstage makes for a location.
 fn entity_name(location: &RegisteredLocation) -> String {
-    use std::fmt::Write as _;
     let hash = Sha1::digest(format!("{}:{}", location.kind, location.target).as_bytes());
-    hash.iter().fold("generated-".to_owned(), |mut name, byte| {
-        let _ = write!(name, "{byte:02x}");
-        name
-    })
+    format!("generated-{}", crate::hex(&hash))
 }
 
 fn flat(location: &RegisteredLocation) -> Value {

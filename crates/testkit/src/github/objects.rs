@@ -190,10 +190,7 @@ fn id(kind: &str, content: &[u8]) -> String {
     let mut hash = Sha1::new();
     hash.update(format!("{kind} {}\0", content.len()));
     hash.update(content);
-    hash.finalize().iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    crate::hex(&hash.finalize())
 }
 
 #[cfg(test)]

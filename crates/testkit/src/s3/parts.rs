@@ -9,7 +9,8 @@ use http::StatusCode;
 use md5::{Digest as _, Md5};
 
 use super::answers::{error, plain, with};
-use super::{Inner, Stored, etag, hex};
+use super::{Inner, Stored, etag};
+use crate::hex;
 
 /// The parts of an upload so far, by number.
 pub(super) type Parts = BTreeMap<u32, Bytes>;

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use model_registry::settings::{Cli, Command, DatabaseSettings, ProxySettings};
+use model_registry::settings::{Cli, Command};
 use registry_client::RegistryClient;
 use service::http_client::{TlsSettings, client};
-use service::{Running, Shutdown, telemetry};
+use service::{Running, Shutdown};
 use storage_initializer::environment::Environment;
 use storage_initializer::resolve::{self, Resolved};
 use storage_initializer::run;
@@ -19,7 +19,7 @@ use url::Url;
 
 use crate::demo::DemoArgs;
 use crate::demo::viewer::Viewer;
-use crate::demo::wiring::Wiring;
+use crate::demo::wiring::{self, Wiring};
 use crate::settings::{flag, from_flags};
 use crate::up::Services;
 
@@ -32,7 +32,7 @@ pub(super) struct World {
     pub(super) kube: KubeApi,
     pub(super) registry_url: Url,
     pub(super) viewer: Viewer,
-    registry: RegistryClient,
+    pub(super) registry: RegistryClient,
     reconciler: Running,
     services: Services,
     scratch: TempDir,
@@ -48,11 +48,7 @@ impl World {
         println!("Kubernetes API   {}  (in memory, with KServe's kinds)", kube.url());
         let kubeconfig = kube.write_kubeconfig(scratch.path());
 
-        let settings =
-            ProxySettings::here(DatabaseSettings::sqlite_in(scratch.path()), telemetry::LogSettings::default());
-        let registry = model_registry::run::start(settings, shutdown.clone()).await.context("the registry")?;
-        registry.readiness.until_ready().await;
-        let registry_url = registry.url()?;
+        let registry_url = wiring::registry(scratch.path(), None, shutdown).await?;
         println!("model-registry   {registry_url}  (SQLite)");
         let reconciler = reconcile(&registry_url, &kubeconfig, shutdown).await?;
         println!("reconciler       writes InferenceServices into the registry");
@@ -69,10 +65,6 @@ impl World {
         let http = client(&TlsSettings::default(), "the registry")?;
         let registry = RegistryClient::new(registry_url.clone(), http, None);
         Ok(Self { s3, kube, registry_url, viewer, registry, reconciler, services, scratch })
-    }
-
-    pub(super) const fn registry(&self) -> &RegistryClient {
-        &self.registry
     }
 
     pub(super) fn scratch(&self) -> &Path {

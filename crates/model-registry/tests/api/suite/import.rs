@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bearer::Token;
 use model_registry::import::{ImportError, Imported, Rules, Source, import};
 use model_registry::model::Kind;
 use registry_client::Patience;
@@ -18,8 +19,7 @@ pub(crate) async fn source(url: Url, token: Option<&'static str>) -> Source {
     let http = client(&TlsSettings::default(), "the registry").unwrap();
     let patience =
         Patience { attempts: 4, first_wait: Duration::from_millis(1), longest_wait: Duration::from_millis(5) };
-    let token = std::sync::Arc::new(move || token.map(Into::into));
-    Source::with_patience(url, http, token, patience).await.unwrap()
+    Source::with_patience(url, http, Token::from(token.map(Into::into)), patience).await.unwrap()
 }
 
 /// Imports, and answers what was done and the lines of the map of ids: kind, id there, id here.

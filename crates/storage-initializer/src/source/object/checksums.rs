@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 
 use crate::checksum::Checksum;
+use crate::source::wire::hex;
 use crate::uri::ObjectScheme;
 
 /// Whose ETags are what.
@@ -107,17 +108,6 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 fn bytes<const N: usize>(base64: &str) -> Option<[u8; N]> {
     STANDARD.decode(base64).ok()?.try_into().ok()
-}
-
-fn hex(text: &str) -> Option<[u8; 16]> {
-    let mut bytes = [0; 16];
-    if text.len() != 32 || !text.is_ascii() {
-        return None;
-    }
-    for (at, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]
