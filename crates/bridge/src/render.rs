@@ -103,11 +103,18 @@ async fn all_read(board: &Board) -> anyhow::Result<Observed> {
     loop {
         changes.borrow_and_update();
         let observed = board.observed();
-        if observed.is_complete() {
+        let statuses = board.statuses();
+        // A registry that can no longer be read settles nothing more.
+        let settled = observed.inventory.unread_versions.is_empty()
+            || observed
+                .inventory
+                .registries
+                .keys()
+                .any(|registry| statuses.get(registry).is_some_and(|status| status.failure.is_some()));
+        if observed.is_complete() && settled {
             return Ok(observed);
         }
-        let failures: Vec<String> = board
-            .statuses()
+        let failures: Vec<String> = statuses
             .into_iter()
             .filter(|(source, _)| observed.unread.contains(source))
             .filter_map(|(source, status)| Some(format!("{source}: {}", status.failure?)))

@@ -12,6 +12,8 @@ use registry_client::records::{
 };
 use serde::Serialize;
 
+use crate::labels::NamedVersion;
+
 /// A registry or a cluster, by a name that stays the same over restarts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
@@ -63,6 +65,8 @@ pub struct Inventory {
     pub remembered: BTreeSet<Origin>,
     /// Whether registries are missing from this.
     pub unread_registries: Unread,
+    /// Versions that labels of services name, and that registries may have got since they were read.
+    pub unread_versions: BTreeSet<NamedVersion>,
     /// What served APIs said of themselves, by their URLs. One that was not asked yet is missing.
     pub served_apis: Arc<BTreeMap<String, ServedApi>>,
 }
@@ -168,6 +172,12 @@ impl RegistryContents {
         let archived = self.versions.get(version).is_some_and(|version| !version.state.is_live())
             || self.models.get(model).is_some_and(|model| !model.state.is_live());
         self.complete || archived
+    }
+
+    /// The version that labels name, if this is the registry that they mean.
+    pub fn named(&self, named: &NamedVersion) -> Option<&ModelVersion> {
+        let found = self.versions.get(&named.version)?;
+        (found.registered_model_id == named.model).then_some(found)
     }
 
     /// The catalog entries that the artifacts of shown versions lead to.

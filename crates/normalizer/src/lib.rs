@@ -7,6 +7,7 @@ pub mod clusters;
 pub mod engine;
 pub mod hold;
 pub mod inventory;
+pub mod labels;
 pub mod metrics;
 pub mod observe;
 pub mod project;

@@ -7,6 +7,7 @@ pub mod cards;
 pub mod cluster;
 pub mod increment;
 pub mod manifests;
+mod named;
 mod news;
 pub mod reader;
 pub mod registry;
@@ -23,7 +24,9 @@ use service::telemetry::Cause;
 use tokio::sync::watch;
 
 use crate::inventory::{Inventory, RegistryContents, ServedApi, SourceId, Unread};
+use crate::labels::NamedVersion;
 use crate::project::Questions;
+use named::Named;
 
 /// How long a storage that was never filled waits for sources that cannot be read.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -40,6 +43,7 @@ struct Shared {
     version: watch::Sender<u64>,
     questions: watch::Sender<Arc<Questions>>,
     awaited: watch::Sender<u64>,
+    named: watch::Sender<u64>,
     /// When somebody first looked at the board.
     began: OnceLock<Instant>,
 }
@@ -52,8 +56,19 @@ struct State {
     undiscovered: BTreeMap<String, Unread>,
     /// Sources of which a complete read is waited for.
     awaited: BTreeSet<SourceId>,
+    /// What labels of services name.
+    named: Named,
     /// What served APIs answered.
     served_apis: Arc<BTreeMap<String, ServedApi>>,
+}
+
+impl State {
+    /// Versions that labels name, that no registry has as far as is known, and that this one may have got since it was
+    /// read.
+    fn unread_versions(&self, registry: &SourceId) -> impl Iterator<Item = &NamedVersion> {
+        let known = self.registries.values().filter_map(|source| source.contents.as_deref());
+        self.named.unread(registry).filter(move |named| !known.clone().any(|contents| contents.named(named).is_some()))
+    }
 }
 
 /// How a registry was read.
@@ -162,7 +177,10 @@ impl Board {
         let mut unread = BTreeSet::new();
         for (id, source) in &state.registries {
             match &source.contents {
-                Some(contents) => drop(inventory.registries.insert(id.clone(), Arc::clone(contents))),
+                Some(contents) => {
+                    inventory.registries.insert(id.clone(), Arc::clone(contents));
+                    inventory.unread_versions.extend(state.unread_versions(id).cloned());
+                }
                 None => drop(unread.insert(id.clone())),
             }
         }
@@ -250,7 +268,10 @@ impl Board {
 
     /// Takes a registry off the board, with all that it held.
     pub fn forget_registry(&self, id: &SourceId) {
-        self.state().registries.remove(id);
+        let mut state = self.state();
+        state.registries.remove(id);
+        state.named.forget(id);
+        drop(state);
         self.changed();
     }
 
@@ -265,12 +286,29 @@ impl Board {
         self.state().registries.get(id)?.contents.clone()
     }
 
+    /// A registry is about to be read.
+    pub fn registry_begins(&self, id: &SourceId) {
+        self.state().named.begins(id);
+    }
+
+    /// Waits until labels of a service name a version that a registry may have got since it was read.
+    pub async fn wants_look(&self, id: &SourceId) {
+        let mut named = self.shared.named.subscribe();
+        while self.state().unread_versions(id).next().is_none() {
+            if named.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
     /// A registry was read; `contents` is `None` when nothing is new. Reading the same as before is no change, unless
-    /// somebody waits for a complete read. A registry that was taken off the board meanwhile stays off.
+    /// somebody waits for a complete read, or a service for the registry to know it. A registry that was taken off the board meanwhile stays off.
     pub fn registry_read(&self, id: &SourceId, read: Read, contents: Option<RegistryContents>) {
         let changed = {
             let mut state = self.state();
-            let awaited = read == Read::Complete && state.awaited.remove(id);
+            let mut awaited = read == Read::Complete && state.awaited.remove(id);
+            awaited |= state.unread_versions(id).next().is_some();
+            state.named.ends(id);
             let Some(source) = state.registries.get_mut(id) else { return };
             let now = Timestamp::now();
             source.status.last_read = Some(now);
@@ -346,6 +384,11 @@ impl Board {
                 }
                 source.status.records = contents.services.len() + contents.llm_services.len();
                 source.contents = Some(Arc::new(contents));
+                let known = state.clusters.values().filter_map(|source| source.contents.as_deref());
+                let named = known.flat_map(NamedVersion::all).collect();
+                if state.named.see(named) {
+                    self.shared.named.send_modify(|version| *version += 1);
+                }
             }
         }
         self.changed();

@@ -78,6 +78,7 @@ impl Poller {
                     () = tokio::time::sleep(pause) => false,
                     // A registry that fails is left alone for as long as it takes, whatever it tells.
                     () = news.notified(), if schedule.failures == 0 => true,
+                    () = self.board.wants_look(&self.id), if schedule.failures == 0 => true,
                 }
             };
             match shutdown.unless(hurried).await {
@@ -91,6 +92,7 @@ impl Poller {
     /// Does what is due, and returns for how long nothing else is.
     async fn turn(&self, memory: &mut Memory, schedule: &mut Schedule) -> Duration {
         let contents = self.board.registry(&self.id);
+        self.board.registry_begins(&self.id);
         let poll_is_due = Instant::now() >= schedule.poll;
         let result = match contents.as_deref() {
             Some(known) if poll_is_due && !self.wants_complete_read(schedule) => {

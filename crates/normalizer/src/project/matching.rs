@@ -12,9 +12,7 @@ use registry_client::records::{InferenceServiceRecord, ModelVersion};
 use super::serving::Service;
 use super::{Diagnostic, ProjectionSettings, served};
 use crate::inventory::{Inventory, RegistryContents, SourceId};
-
-/// Older and newer controllers label with either.
-const LABEL_PREFIXES: [&str; 2] = ["modelregistry.opendatahub.io/", "modelregistry.kubeflow.org/"];
+use crate::labels::{NamedVersion, registry_name};
 
 /// A version of a registry.
 type VersionRef<'a> = (&'a SourceId, &'a str);
@@ -35,11 +33,6 @@ impl<'a> Matches<'a> {
     pub(super) fn is_claimed(&self, cluster: &'a SourceId, service: Service<'a>) -> bool {
         self.claimed.contains(&(cluster, service.id()))
     }
-}
-
-/// Whether a service's labels say that a registry knows it.
-pub(super) fn is_labelled(service: Service<'_>) -> bool {
-    LABEL_PREFIXES.iter().any(|prefix| service.labels().contains_key(&format!("{prefix}registered-model-id")))
 }
 
 /// Matches every service of every cluster. One that the settings exclude belongs to its version, and is not shown.
@@ -85,32 +78,27 @@ fn by_label<'a>(
     recorded: Option<&VersionRef<'a>>,
     note: &mut impl FnMut(String),
 ) -> Option<VersionRef<'a>> {
-    let label = |name: &str| {
-        let found = LABEL_PREFIXES.iter().find_map(|prefix| service.labels().get(&format!("{prefix}{name}")));
-        found.map(|value| value.trim()).filter(|value| !value.is_empty())
-    };
-    let (Some(model), Some(version)) = (label("registered-model-id"), label("model-version-id")) else {
-        return recorded.copied();
-    };
-    let named = label("registry-name").or_else(|| label("name"));
+    let Some(named) = NamedVersion::of(service.labels()) else { return recorded.copied() };
+    let registry = registry_name(service.labels());
     let mut candidates: Vec<(VersionRef<'a>, Option<&str>)> = inventory
         .registries
         .iter()
         .filter_map(|(source, contents)| {
-            let found = contents.versions.get(version).filter(|found| found.registered_model_id == model)?;
-            Some(((source, found.id.as_str()), contents.registry_name.as_deref()))
+            Some(((source, contents.named(&named)?.id.as_str()), contents.registry_name.as_deref()))
         })
         .collect();
-    if candidates.len() > 1 && candidates.iter().any(|(_, name)| name.is_some() && *name == named) {
-        candidates.retain(|(_, name)| *name == named);
+    if candidates.len() > 1 && candidates.iter().any(|(_, name)| name.is_some() && *name == registry) {
+        candidates.retain(|(_, name)| *name == registry);
     }
     match &candidates[..] {
         [] => recorded.copied(),
         [(version, _)] => Some(*version),
         several => recorded.copied().or_else(|| {
             note(format!(
-                "its labels (registered model {model}, version {version}) fit {} registries: shown on its own; \
+                "its labels (registered model {}, version {}) fit {} registries: shown on its own; \
                  label it `modelregistry.opendatahub.io/name` with the registry's name",
+                named.model,
+                named.version,
                 several.len()
             ));
             None

@@ -184,7 +184,7 @@ pub fn project(inventory: &Inventory, settings: &ProjectionSettings) -> Projecti
     }
     for (source, contents) in &inventory.clusters {
         let mut notes = Notes { source, all: &mut diagnostics };
-        served::drafts(source, contents, &matches, inventory.unread_registries, settings, &mut notes, &mut drafts);
+        served::drafts(source, contents, &matches, inventory, settings, &mut notes, &mut drafts);
     }
     let Drafts { all, filtered } = drafts;
     let (entries, questions) = finish(all, &filtered, inventory, settings, &mut diagnostics);

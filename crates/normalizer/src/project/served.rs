@@ -8,18 +8,19 @@ use model_catalog::names::Tag;
 
 use super::described::{Described, Given, Reader};
 use super::filter::Subject;
-use super::matching::{Matches, is_labelled};
+use super::matching::Matches;
 use super::naming::{Identity, Wish};
 use super::registered::VALUE_TAGS;
 use super::serving::{Service, annotation};
 use super::{Draft, Drafts, Notes, ProjectionSettings};
-use crate::inventory::{SourceId, Unread};
+use crate::inventory::{Inventory, SourceId, Unread};
+use crate::labels::{NamedVersion, are_of_a_registry};
 
 pub(super) fn drafts(
     source: &SourceId,
     snapshot: &ClusterSnapshot,
     matches: &Matches<'_>,
-    unread: Unread,
+    inventory: &Inventory,
     settings: &ProjectionSettings,
     notes: &mut Notes<'_>,
     drafts: &mut Drafts,
@@ -44,11 +45,12 @@ pub(super) fn drafts(
             Some(reason) => notes.add(&subject, format!("not ready: {reason}")),
             None if claimed => {}
             None => {
-                let unsettled = match unread {
+                let unsettled = match inventory.unread_registries {
                     Unread::None => false,
-                    Unread::Failed => is_labelled(service),
+                    Unread::Failed => are_of_a_registry(service.labels()),
                     Unread::Pending => true,
-                };
+                } || NamedVersion::of(service.labels())
+                    .is_some_and(|named| inventory.unread_versions.contains(&named));
                 if unsettled {
                     notes.add(&subject, "waits, if it is new, for all registries to be read: one may know it");
                 }
