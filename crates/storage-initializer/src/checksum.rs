@@ -4,7 +4,7 @@ use std::fmt;
 
 mod compute;
 
-pub use compute::{Hasher, Verdict, crc32c, crc32c_of_both};
+pub use compute::{Hasher, PartSum, Verdict, crc32c, crc32c_of_both};
 
 /// A checksum of a whole object, as its source gives it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -23,8 +23,12 @@ pub enum Checksum {
         /// How many parts.
         parts: u64,
     },
-    /// CRC-32C, big endian as GCS and S3 give it.
+    /// CRC-32C: GCS's `x-goog-hash`, S3's `x-amz-checksum-crc32c`. All CRCs are sent big endian.
     Crc32c(u32),
+    /// CRC-32 as in zip files: S3's `x-amz-checksum-crc32`.
+    Crc32(u32),
+    /// CRC-64/NVME: S3's `x-amz-checksum-crc64nvme`, which Amazon works out itself where the uploader gave nothing.
+    Crc64Nvme(u64),
 }
 
 impl Checksum {
@@ -36,6 +40,8 @@ impl Checksum {
             Self::Md5(_) => "MD5",
             Self::Md5OfParts { .. } => "MD5 of parts",
             Self::Crc32c(_) => "CRC-32C",
+            Self::Crc32(_) => "CRC-32",
+            Self::Crc64Nvme(_) => "CRC-64/NVME",
         }
     }
 }
@@ -52,7 +58,8 @@ impl fmt::Display for Checksum {
                 hex(f, md5)?;
                 write!(f, "-{parts}")
             }
-            Self::Crc32c(value) => write!(f, "{value:08x}"),
+            Self::Crc32c(value) | Self::Crc32(value) => write!(f, "{value:08x}"),
+            Self::Crc64Nvme(value) => write!(f, "{value:016x}"),
         }
     }
 }

@@ -81,6 +81,13 @@ pub trait Source: Send + Sync {
     /// [`crate::Kind::Integrity`].
     async fn read(&self, object: &Object, range: Option<Range<u64>>) -> Result<Content, Failure>;
 
+    /// The checksum of an object as a whole, where neither the list tells it nor the answers about its ranges do, and it can
+    /// be had for a request. What comes of the object tells what is wrong with it, if anything is.
+    async fn checksum(&self, object: &Object) -> Option<Checksum> {
+        let _ = object;
+        None
+    }
+
     /// Whether ranges can be asked for. Where they cannot, files are read whole and start anew when they break.
     fn has_ranges(&self) -> bool {
         true

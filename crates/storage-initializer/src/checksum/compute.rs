@@ -27,8 +27,46 @@ enum State {
     GitBlob(Sha1),
     Md5(Md5),
     Parts(Parts),
-    Crc32c(crc_fast::Digest),
+    Crc(Crc, crc_fast::Digest),
 }
+
+/// The CRCs, which can be worked out of those of ranges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Crc {
+    Crc32c,
+    Crc32,
+    Crc64Nvme,
+}
+
+impl Crc {
+    const fn algorithm(self) -> CrcAlgorithm {
+        match self {
+            Self::Crc32c => CrcAlgorithm::Crc32Iscsi,
+            Self::Crc32 => CrcAlgorithm::Crc32IsoHdlc,
+            Self::Crc64Nvme => CrcAlgorithm::Crc64Nvme,
+        }
+    }
+
+    fn checksum(self, value: u64) -> Checksum {
+        match self {
+            Self::Crc32c => Checksum::Crc32c(narrow(value)),
+            Self::Crc32 => Checksum::Crc32(narrow(value)),
+            Self::Crc64Nvme => Checksum::Crc64Nvme(value),
+        }
+    }
+
+    fn of(checksum: &Checksum) -> Option<(Self, u64)> {
+        match checksum {
+            Checksum::Crc32c(value) => Some((Self::Crc32c, u64::from(*value))),
+            Checksum::Crc32(value) => Some((Self::Crc32, u64::from(*value))),
+            Checksum::Crc64Nvme(value) => Some((Self::Crc64Nvme, *value)),
+            Checksum::Sha256(_) | Checksum::GitBlob(_) | Checksum::Md5(_) | Checksum::Md5OfParts { .. } => None,
+        }
+    }
+}
+
+/// The MD5 of one part of an upload.
+pub type PartSum = [u8; 16];
 
 struct Parts {
     size: u64,
@@ -57,9 +95,45 @@ impl Checksum {
             Self::Sha256(_) => State::Sha256(Sha256::new()),
             Self::GitBlob(_) => State::GitBlob(Sha1::new_with_prefix(format!("blob {}\0", size?))),
             Self::Md5(_) => State::Md5(Md5::new()),
-            Self::Md5OfParts { parts, .. } => State::Parts(Parts::of(*part_sizes(size?, *parts).tried().first()?)),
-            Self::Crc32c(_) => State::Crc32c(crc_fast::Digest::new(CrcAlgorithm::Crc32Iscsi)),
+            Self::Md5OfParts { .. } => State::Parts(Parts::of(self.part_size(size?)?)),
+            Self::Crc32c(_) | Self::Crc32(_) | Self::Crc64Nvme(_) => {
+                let (crc, _) = Crc::of(self)?;
+                State::Crc(crc, crc_fast::Digest::new(crc.algorithm()))
+            }
         }))
+    }
+
+    /// Whether that of all bytes can be worked out from those of ranges, in whatever order they come.
+    pub fn is_combined(&self) -> bool {
+        Crc::of(self).is_some()
+    }
+
+    /// The checksum of bytes and of `length` more that stand behind them, by those of both. None where they are not of one
+    /// kind that can be combined.
+    pub fn followed_by(&self, next: &Self, length: u64) -> Option<Self> {
+        let ((crc, first), (other, second)) = (Crc::of(self)?, Crc::of(next)?);
+        (crc == other).then(|| crc.checksum(crc_fast::checksum_combine(crc.algorithm(), first, second, length)))
+    }
+
+    /// The checksum of this kind of no bytes at all, from which combining begins.
+    pub fn of_nothing(&self) -> Option<Self> {
+        Some(Crc::of(self)?.0.checksum(0))
+    }
+
+    /// How long the parts most likely are that this is a checksum of.
+    pub fn part_size(&self, size: u64) -> Option<u64> {
+        let Self::Md5OfParts { parts, .. } = self else { return None };
+        part_sizes(size, *parts).tried().first().copied()
+    }
+
+    /// The checksum of parts that have these checksums.
+    pub fn of_parts(parts: impl IntoIterator<Item = PartSum>) -> Self {
+        let (mut whole, mut count) = (Md5::new(), 0);
+        for part in parts {
+            whole.update(part);
+            count += 1;
+        }
+        Self::Md5OfParts { md5: whole.finalize().into(), parts: count }
     }
 
     /// Compares with `size` bytes, which `feed` gives to a hasher, in order, as often as it is asked. `first` is what
@@ -102,7 +176,7 @@ impl Hasher {
             State::GitBlob(state) => state.update(bytes),
             State::Md5(state) => state.update(bytes),
             State::Parts(state) => state.update(bytes),
-            State::Crc32c(state) => state.update(bytes),
+            State::Crc(_, state) => state.update(bytes),
         }
     }
 
@@ -113,7 +187,7 @@ impl Hasher {
             State::GitBlob(state) => Checksum::GitBlob(state.finalize().into()),
             State::Md5(state) => Checksum::Md5(state.finalize().into()),
             State::Parts(state) => state.finish(),
-            State::Crc32c(state) => Checksum::Crc32c(narrow(state.finalize())),
+            State::Crc(crc, state) => crc.checksum(state.finalize()),
         }
     }
 }

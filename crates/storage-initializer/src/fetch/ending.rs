@@ -8,7 +8,7 @@ use super::disk;
 use super::follow::read_at;
 use super::id::Id;
 use super::journal::Complete;
-use super::read::Stop;
+use super::read::{Stop, is_ours};
 use super::work::Work;
 use super::write::{Body, Sums};
 use crate::checksum::{Checksum, Hasher, Verdict};
@@ -77,7 +77,7 @@ impl Ending {
         feed: impl FnMut(&mut Hasher) -> Result<(), Failure>,
     ) -> Result<Complete, Stop> {
         let Some(checksum) = &self.checksum else { return Ok(Complete { crc, is_verified: false }) };
-        let computed = if matches!(checksum, Checksum::Crc32c(_)) { Some(Checksum::Crc32c(crc)) } else { computed };
+        let computed = if is_ours(checksum) { Some(Checksum::Crc32c(crc)) } else { computed };
         match checksum.verify(self.size, computed, feed)? {
             Verdict::Right => Ok(Complete { crc, is_verified: true }),
             Verdict::Unknown => Ok(Complete { crc, is_verified: false }),

@@ -72,6 +72,11 @@ impl Agreed {
         self.lock().clone()
     }
 
+    /// Takes what the source says of the whole file, where nothing else does.
+    pub(super) fn learn(&self, checksum: Checksum) {
+        self.lock().checksum.get_or_insert(checksum);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Terms> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -245,9 +250,14 @@ impl Engine<'_> {
     }
 }
 
-/// What computes the checksum on the way; a CRC-32C is computed anyway.
-pub(super) fn hasher_of(terms: &Terms) -> Option<crate::checksum::Hasher> {
-    terms.checksum.as_ref().filter(|checksum| !matches!(checksum, Checksum::Crc32c(_)))?.hasher(terms.size)
+/// What computes the checksum on the way.
+fn hasher_of(terms: &Terms) -> Option<crate::checksum::Hasher> {
+    terms.checksum.as_ref().filter(|checksum| !is_ours(checksum))?.hasher(terms.size)
+}
+
+/// Whether it is of the kind that is computed of all that comes, whatever the source gives.
+pub(super) const fn is_ours(checksum: &Checksum) -> bool {
+    matches!(checksum, Checksum::Crc32c(_))
 }
 
 fn ended_early(position: u64, end: Option<u64>) -> Failure {

@@ -114,10 +114,10 @@ impl Writer {
         Ok(Body::Written(crc, computed))
     }
 
-    /// Ends a range: its CRC-32C.
-    pub(super) async fn finish_range(mut self) -> Result<u32, Failure> {
+    /// Ends a range: its CRC-32C, and the checksum that was asked for.
+    pub(super) async fn finish_range(mut self) -> Result<(u32, Option<Checksum>), Failure> {
         self.write().await?;
-        Ok(self.written().await?.finish().0)
+        Ok(self.written().await?.finish())
     }
 
     async fn write(&mut self) -> Result<(), Failure> {

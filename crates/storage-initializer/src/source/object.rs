@@ -13,6 +13,7 @@ use object_store::path::Path;
 use object_store::{Attribute, GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore};
 
 use super::{Content, Object, Source};
+use crate::checksum::Checksum;
 use crate::relative::{BadPath, RelativePath};
 use crate::{Failure, Kind};
 
@@ -81,6 +82,21 @@ impl Source for ObjectSource {
         }
         Ok(content)
     }
+
+    async fn checksum(&self, object: &Object) -> Option<Checksum> {
+        if !self.dialect.tells_of_whole_objects_only() {
+            return None;
+        }
+        let path = self.path(&object.locator).ok()?;
+        let options = GetOptions { head: true, if_match: object.version.clone(), ..GetOptions::default() };
+        match self.store.get_opts(&path, options).await {
+            Ok(result) => self.checksum_of(&result).filter(|_| object.version == version(result.meta.e_tag.clone())),
+            Err(error) => {
+                tracing::debug!(object = %object.locator, error = %translated(&object.locator, error), "its checksum is not told");
+                None
+            }
+        }
+    }
 }
 
 impl ObjectSource {
@@ -110,7 +126,7 @@ impl ObjectSource {
                     path: RelativePath::new(name).map_err(|bad| unfit(&locator, &bad))?,
                     size: Some(result.meta.size),
                     version: version(result.meta.e_tag.clone()),
-                    checksum: self.checksum(&result),
+                    checksum: self.checksum_of(&result),
                     locator,
                 };
                 Ok(if result.meta.size == 0 { Exact::Empty(object) } else { Exact::Object(object) })
@@ -171,14 +187,14 @@ impl ObjectSource {
         Content {
             size: Some(result.meta.size),
             version: version(result.meta.e_tag.clone()),
-            checksum: self.checksum(&result),
+            checksum: self.checksum_of(&result),
             is_range,
             content_type: result.attributes.get(&Attribute::ContentType).map(|kind| kind.to_string()),
             bytes: result.into_stream().map_err(move |error| translated(&locator, error)).boxed(),
         }
     }
 
-    fn checksum(&self, result: &GetResult) -> Option<crate::checksum::Checksum> {
+    fn checksum_of(&self, result: &GetResult) -> Option<Checksum> {
         let AnswerHeaders(headers) = result.extensions.get()?;
         self.dialect.checksum(headers)
     }

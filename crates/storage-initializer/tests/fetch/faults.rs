@@ -10,7 +10,7 @@ use storage_initializer::checksum::Checksum;
 use storage_initializer::fetch::Limits;
 use testkit::noise;
 
-use crate::run::{IN_TURN, LIMITS, expected, files, partial_files, run};
+use crate::run::{ALL_KINDS, IN_TURN, LIMITS, checksum_of, expected, files, partial_files, run};
 use crate::support::scripted::{Fault, Request, Scripted, Stored};
 
 fn requests(path: &str, ranges: &[(u64, u64)]) -> Vec<Request> {
@@ -133,21 +133,46 @@ async fn files_of_one_range_that_are_too_long_to_be_held_are_read_again_too(
     assert_eq!(partial_files(directory.path()), 0);
 }
 
+#[rstest]
+#[case::held(90, 2)]
+#[case::in_ranges(250, 6)]
 #[tokio::test]
-async fn a_wrong_checksum_is_told_with_both_values_after_the_second_reading() {
-    let directory = tempfile::tempdir().unwrap();
-    let bytes = noise(90);
-    let (listed, now) = (Checksum::Sha256([7; 32]), {
-        let mut hasher = Checksum::Sha256([7; 32]).hasher(None).unwrap();
-        hasher.update(&bytes);
-        hasher.finish()
-    });
-    let source = Arc::new(Scripted::new([Stored::new("a", bytes).with_checksum(listed.clone())]));
-    let failure = run(&source, directory.path(), LIMITS).await.unwrap_err();
-    assert_eq!(failure.kind, Kind::Integrity);
-    assert!(failure.what.contains(&listed.to_string()) && failure.what.contains(&now.to_string()), "{failure}");
-    assert_eq!(source.take_requests().len(), 2);
-    assert_eq!(partial_files(directory.path()), 0);
+async fn a_wrong_checksum_is_told_with_both_values_after_the_second_reading(
+    #[case] size: usize,
+    #[case] requests: usize,
+) {
+    let bytes = noise(size);
+    for kind in ALL_KINDS.iter().filter(|kind| !matches!(kind, Checksum::Md5OfParts { .. })) {
+        let directory = tempfile::tempdir().unwrap();
+        let (listed, now) = (checksum_of(kind, &noise(size - 1)), checksum_of(kind, &bytes));
+        let source = Arc::new(Scripted::new([Stored::new("a", bytes.clone()).with_checksum(listed.clone())]));
+        let failure = run(&source, directory.path(), LIMITS).await.unwrap_err();
+        assert_eq!(failure.kind, Kind::Integrity);
+        assert!(failure.what.contains(&listed.to_string()) && failure.what.contains(&now.to_string()), "{failure}");
+        assert_eq!(source.take_requests().len(), requests);
+        assert_eq!(partial_files(directory.path()), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_range_that_was_damaged_on_its_way_is_noticed_by_any_checksum() {
+    let few_bytes = ALL_KINDS.map(|kind| (kind, 1000));
+    // Parts must be of a usual size, or nothing can be told of them.
+    let parts = (Checksum::Md5OfParts { md5: [0; 16], parts: 3 }, 11 << 20);
+    for (kind, size) in few_bytes.into_iter().filter(|(kind, _)| *kind != parts.0).chain([parts.clone()]) {
+        let directory = tempfile::tempdir().unwrap();
+        let mut stored = Stored::new("a", noise(size)).with_faults([Fault::Damage(50)]);
+        stored.said.of_whole = Some(checksum_of(&kind, &stored.bytes));
+        let mut source = Scripted::new([stored]);
+        source.chunk = size / 100;
+        let source = Arc::new(source);
+        let limits = Limits { range: size as u64 / 10, ..LIMITS };
+        let fetched = run(&source, directory.path(), limits).await.unwrap();
+        assert_eq!(fetched.files_verified, 1, "{kind}");
+        let (requests, once) = (source.take_requests().len(), size.div_ceil(size / 10));
+        assert_eq!(requests, 2 * once, "{kind}");
+        assert!(files(directory.path()) == expected(&source), "{kind}");
+    }
 }
 
 #[tokio::test]

@@ -6,12 +6,11 @@ use std::sync::Arc;
 
 use rstest::rstest;
 use storage_initializer::Kind;
-use storage_initializer::checksum::Checksum;
 use storage_initializer::fetch::{self, Limits};
 use storage_initializer::progress::Progress;
 use testkit::noise;
 
-use crate::run::{LIMITS, expected, files, partial_files, run};
+use crate::run::{ALL_KINDS, LIMITS, checksum_of, expected, files, partial_files, run};
 use crate::support::scripted::{Scripted, Stored};
 
 #[rstest]
@@ -141,27 +140,23 @@ async fn a_destination_that_cannot_be_written_is_told() {
 async fn checksums_of_the_list_and_of_answers_are_verified(#[case] size: usize) {
     let directory = tempfile::tempdir().unwrap();
     let bytes = noise(size);
-    let of = |checksum: Checksum| {
-        let mut hasher = checksum.hasher(Some(size as u64)).unwrap();
-        hasher.update(&bytes);
-        hasher.finish()
-    };
-    let mut stored: Vec<_> = [
-        Checksum::Sha256([0; 32]),
-        Checksum::GitBlob([0; 20]),
-        Checksum::Md5([0; 16]),
-        Checksum::Md5OfParts { md5: [0; 16], parts: 1 },
-        Checksum::Crc32c(0),
-    ]
-    .into_iter()
-    .map(|checksum| Stored::new(checksum.algorithm(), bytes.clone()).with_checksum(of(checksum)))
-    .collect();
-    let mut said = Stored::new("said", bytes.clone());
-    said.said.checksum = Some(of(Checksum::Sha256([0; 32])));
-    stored.push(said);
+    let mut stored = Vec::new();
+    for checksum in ALL_KINDS {
+        let right = checksum_of(&checksum, &bytes);
+        let name = checksum.to_string();
+        stored.push(Stored::new(&format!("listed/{name}"), bytes.clone()).with_checksum(right.clone()));
+        let mut said = Stored::new(&format!("said/{name}"), bytes.clone());
+        said.said.checksum = Some(right.clone());
+        stored.push(said);
+        let mut asked = Stored::new(&format!("asked/{name}"), bytes.clone());
+        asked.said.of_whole = Some(right);
+        stored.push(asked);
+    }
     let source = Arc::new(Scripted::new(stored));
     let fetched = run(&source, directory.path(), LIMITS).await.unwrap();
-    assert_eq!((fetched.files, fetched.files_verified), (6, 6));
+    // Nobody asks for the checksum of a file that is read in one.
+    let not_told = if size > 100 { 0 } else { ALL_KINDS.len() as u64 };
+    assert_eq!((fetched.files, fetched.files_verified), (24, 24 - not_told));
     assert_eq!(files(directory.path()), expected(&source));
 }
 

@@ -12,7 +12,7 @@ use storage_initializer::checksum::Checksum;
 use storage_initializer::fetch::{Fetched, Limits, WORK_DIRECTORY};
 use testkit::noise;
 
-use crate::run::{IN_TURN, LIMITS, expected, files, partial_files, run};
+use crate::run::{ALL_KINDS, IN_TURN, LIMITS, checksum_of, expected, files, partial_files, run};
 use crate::support::scripted::{Fault, Scripted, Stored};
 
 /// Lets a future run so far; none if it has not come to its end by then.
@@ -62,6 +62,19 @@ async fn only_what_is_missing_is_asked_for() {
     let fetched = run(&source, directory.path(), IN_TURN).await.unwrap();
     assert_eq!(starts(&source), [0_u64; 0]);
     assert_eq!((fetched.bytes, fetched.bytes_kept), (1000, 1000));
+}
+
+#[tokio::test]
+async fn what_was_kept_is_verified_with_the_rest() {
+    for checksum in ALL_KINDS {
+        let directory = tempfile::tempdir().unwrap();
+        let right = checksum_of(&checksum, &noise(1000));
+        let source = Arc::new(Scripted::new([Stored::new("a", noise(1000)).with_checksum(right)]));
+        half_done(&source, directory.path(), IN_TURN).await;
+        let fetched = run(&source, directory.path(), IN_TURN).await.unwrap();
+        assert_eq!(starts(&source), [500, 600, 700, 800, 900], "{checksum}");
+        assert_eq!((fetched.bytes_kept, fetched.files_verified), (500, 1), "{checksum}");
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use storage_initializer::Failure;
+use storage_initializer::checksum::Checksum;
 use storage_initializer::fetch::{self, Fetched, Limits, WORK_DIRECTORY};
 use storage_initializer::progress::Progress;
 use storage_initializer::source::SharedSource;
@@ -17,6 +18,25 @@ pub(crate) const LIMITS: Limits = Limits { connections: 4, range: 100, attempts:
 
 /// One request at a time.
 pub(crate) const IN_TURN: Limits = Limits { connections: 1, ..LIMITS };
+
+/// A checksum of each kind, of whatever.
+pub(crate) const ALL_KINDS: [Checksum; 8] = [
+    Checksum::Sha256([0; 32]),
+    Checksum::GitBlob([0; 20]),
+    Checksum::Md5([0; 16]),
+    Checksum::Md5OfParts { md5: [0; 16], parts: 1 },
+    Checksum::Md5OfParts { md5: [0; 16], parts: 3 },
+    Checksum::Crc32c(0),
+    Checksum::Crc32(0),
+    Checksum::Crc64Nvme(0),
+];
+
+/// The checksum of bytes, of the same kind as another.
+pub(crate) fn checksum_of(kind: &Checksum, bytes: &[u8]) -> Checksum {
+    let mut hasher = kind.hasher(Some(bytes.len() as u64)).unwrap();
+    hasher.update(bytes);
+    hasher.finish()
+}
 
 /// Downloads.
 pub(crate) async fn run(source: &Arc<Scripted>, destination: &Path, limits: Limits) -> Result<Fetched, Failure> {

@@ -1,6 +1,7 @@
 //! S3, as an own server speaks it: keys and prefixes, credentials, TLS.
 
 use storage_initializer::Kind;
+use storage_initializer::checksum::Checksum;
 use storage_initializer::environment::Environment;
 use storage_initializer::source::Source as _;
 use storage_initializer::source::network::Network;
@@ -165,6 +166,32 @@ async fn objects_that_were_uploaded_in_parts_have_a_checksum_of_parts() {
     let sum = objects[0].checksum.as_ref().unwrap().to_string();
     assert_eq!(sum, "MD5 of parts 00112233445566778899aabbccddeeff-2");
     assert_eq!(big.read(&objects[0], Some(3..9)).await.unwrap().checksum, objects[0].checksum);
+}
+
+#[tokio::test]
+async fn a_checksum_that_the_uploader_gave_is_asked_for_where_lists_and_ranges_do_not_tell_it() {
+    let server = S3Server::start().await;
+    let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, &testkit::noise(100));
+    let header = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, crc.to_be_bytes());
+    let headers = [("x-amz-checksum-crc64nvme", header.as_str()), ("x-amz-checksum-type", "FULL_OBJECT")];
+    let etag = "\"00112233445566778899aabbccddeeff-2\"";
+    server.put_with_headers("models", "iris/big", testkit::noise(100), etag, &headers);
+    server.put("models", "iris/small", "x");
+    let (one, all) = (source(&server, "models", "iris/big").await, source(&server, "models", "iris").await);
+
+    let told = Checksum::Crc64Nvme(crc);
+    assert_eq!(suite::objects(&one).await.unwrap()[0].checksum.as_ref(), Some(&told));
+    let listed = suite::objects(&all).await.unwrap();
+    assert_eq!(listed[0].checksum, None);
+    assert_eq!(all.checksum(&listed[0]).await.as_ref(), Some(&told));
+    assert_eq!(all.read(&listed[0], None).await.unwrap().checksum.as_ref(), Some(&told));
+    assert!(matches!(all.read(&listed[0], Some(3..9)).await.unwrap().checksum, Some(Checksum::Md5OfParts { .. })));
+    assert!(matches!(all.checksum(&listed[1]).await, Some(Checksum::Md5(_))));
+
+    server.put("models", "iris/big", testkit::noise(100));
+    assert_eq!(all.checksum(&listed[0]).await, None, "that is of another version");
+    server.remove("models", "iris/big");
+    assert_eq!(all.checksum(&listed[0]).await, None);
 }
 
 #[tokio::test]

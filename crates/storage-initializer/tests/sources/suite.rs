@@ -89,6 +89,13 @@ fn is_right(sum: &Checksum, content: &[u8]) {
             let own = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, content);
             assert_eq!(u64::from(*crc), own);
         }
+        Checksum::Crc32(crc) => {
+            let own = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32IsoHdlc, content);
+            assert_eq!(u64::from(*crc), own);
+        }
+        Checksum::Crc64Nvme(crc) => {
+            assert_eq!(*crc, crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, content));
+        }
         Checksum::Sha256(sha) => assert_eq!(sha[..], <sha2::Sha256 as sha2::Digest>::digest(content)[..]),
         Checksum::GitBlob(_) | Checksum::Md5OfParts { .. } => {}
     }

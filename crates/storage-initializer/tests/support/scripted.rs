@@ -51,6 +51,8 @@ pub(crate) struct Said {
     pub(crate) version: Option<String>,
     pub(crate) checksum: Option<Checksum>,
     pub(crate) content_type: Option<String>,
+    /// What is told of the whole object to who asks for just that.
+    pub(crate) of_whole: Option<Checksum>,
 }
 
 /// A request for content.
@@ -206,7 +208,7 @@ impl Scripted {
             })
             .chain(end)
             .boxed();
-        let Said { size, version, checksum, content_type } = said;
+        let Said { size, version, checksum, content_type, of_whole: _ } = said;
         Content { bytes, size, version, checksum, is_range, content_type }
     }
 }
@@ -240,6 +242,10 @@ impl Source for Scripted {
             return Err(Failure::new(Kind::Permission, "the server answers 403", "see to the credentials"));
         }
         Ok(self.answer(stored, range, fault.as_ref()))
+    }
+
+    async fn checksum(&self, object: &Object) -> Option<Checksum> {
+        self.stored[self.by_path[&object.path]].said.of_whole.clone()
     }
 
     fn has_ranges(&self) -> bool {

@@ -23,18 +23,46 @@ fn in_parts(bytes: &[u8], part: usize) -> Checksum {
     Checksum::Md5OfParts { md5: whole.finalize().into(), parts: bytes.chunks(part).count() as u64 }
 }
 
-// By `sha256sum`, `git hash-object`, `md5sum`; the CRC is the check value of the algorithm's definition.
+// By `sha256sum`, `git hash-object`, `md5sum`; the CRCs are the check values of the algorithms' definitions.
 #[rstest]
 #[case(Checksum::Sha256(hex("15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225")))]
 #[case(Checksum::GitBlob(hex("e2e107ac61ac259b87c544f6e7a4eb03422c6c21")))]
 #[case(Checksum::Md5(hex("25f9e794323b453885f5181f1b624d0b")))]
 #[case(Checksum::Crc32c(0xe306_9283))]
+#[case(Checksum::Crc32(0xcbf4_3926))]
+#[case(Checksum::Crc64Nvme(0xae8b_1486_0a79_9888))]
 fn each_checksum_is_that_of_its_bytes(#[case] checksum: Checksum) {
     assert_eq!(verify(&checksum, b"123456789"), Verdict::Right);
     let Verdict::Wrong(other) = verify(&checksum, b"123456780") else { panic!("other bytes are right") };
     assert_eq!(other.algorithm(), checksum.algorithm());
     assert_ne!(other, checksum);
     assert_eq!(verify(&other, b"123456780"), Verdict::Right);
+}
+
+#[rstest]
+#[case(Checksum::Crc32c(0xe306_9283))]
+#[case(Checksum::Crc32(0xcbf4_3926))]
+#[case(Checksum::Crc64Nvme(0xae8b_1486_0a79_9888))]
+fn the_crc_of_ranges_is_that_of_the_whole(#[case] checksum: Checksum) {
+    let of = |bytes: &[u8]| {
+        let mut hasher = checksum.hasher(None).unwrap();
+        hasher.update(bytes);
+        hasher.finish()
+    };
+    let combined = ["123".as_bytes(), b"", b"4567", b"89"]
+        .into_iter()
+        .try_fold(checksum.of_nothing().unwrap(), |sum, next| sum.followed_by(&of(next), next.len() as u64));
+    assert_eq!(combined.as_ref(), Some(&checksum));
+    assert_eq!(checksum.followed_by(&Checksum::Sha256([0; 32]), 9), None);
+}
+
+#[test]
+fn the_checksum_of_parts_is_worked_out_from_theirs() {
+    let bytes = testkit::noise(17 << 20);
+    let checksum = in_parts(&bytes, 8 << 20);
+    assert_eq!(checksum.part_size(17 << 20), Some(8 << 20));
+    assert_eq!(Checksum::of_parts(bytes.chunks(8 << 20).map(|part| Md5::digest(part).into())), checksum);
+    assert_eq!(Checksum::Md5([0; 16]).part_size(17 << 20), None);
 }
 
 #[test]

@@ -31,6 +31,11 @@ impl Dialect {
         }
     }
 
+    /// Whether what an answer says of a range leaves out the checksums that the uploader gave.
+    pub(super) const fn tells_of_whole_objects_only(self) -> bool {
+        matches!(self, Self::Amazon | Self::LikeAmazon)
+    }
+
     /// The checksum of the whole object, as the headers of an answer give it.
     pub(super) fn checksum(self, headers: &HeaderMap) -> Option<Checksum> {
         match self {
@@ -48,8 +53,13 @@ impl Dialect {
             if let Some(sum) = text(headers, "x-amz-checksum-sha256").and_then(bytes) {
                 return Some(Checksum::Sha256(sum));
             }
-            if let Some(sum) = text(headers, "x-amz-checksum-crc32c").and_then(bytes) {
-                return Some(Checksum::Crc32c(u32::from_be_bytes(sum)));
+            let sum32 = |name| text(headers, name).and_then(bytes).map(u32::from_be_bytes);
+            let sum64 = |name| text(headers, name).and_then(bytes).map(u64::from_be_bytes);
+            let crc = sum32("x-amz-checksum-crc32c").map(Checksum::Crc32c);
+            let crc = crc.or_else(|| sum64("x-amz-checksum-crc64nvme").map(Checksum::Crc64Nvme));
+            let crc = crc.or_else(|| sum32("x-amz-checksum-crc32").map(Checksum::Crc32));
+            if crc.is_some() {
+                return crc;
             }
         }
         self.etag(headers)
@@ -138,6 +148,9 @@ mod tests {
     #[case(Dialect::Amazon, &[("etag", MD5), ("x-amz-checksum-sha256", SHA)], Some("SHA-256 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"))]
     #[case(Dialect::Amazon, &[("etag", "\"x\""), ("x-amz-checksum-sha256", SHA), ("x-amz-checksum-type", "COMPOSITE")], None)]
     #[case(Dialect::Amazon, &[("x-amz-checksum-crc32c", "AAAAAQ==")], Some("CRC-32C 00000001"))]
+    #[case(Dialect::Amazon, &[("etag", MD5), ("x-amz-checksum-crc32", "AAAAAQ==")], Some("CRC-32 00000001"))]
+    #[case(Dialect::LikeAmazon, &[("etag", MD5), ("x-amz-checksum-crc64nvme", "AAAAAAAAAAM="), ("x-amz-checksum-type", "FULL_OBJECT")], Some("CRC-64/NVME 0000000000000003"))]
+    #[case(Dialect::Amazon, &[("etag", MD5), ("x-amz-checksum-crc32", "AAAAAQ=="), ("content-range", "bytes 0-1/9")], Some("MD5 d41d8cd98f00b204e9800998ecf8427e"))]
     #[case(Dialect::Google, &[("x-goog-hash", "crc32c=AAAAAg==,md5=1B2M2Y8AsgTpgAmY7PhCfg==")], Some("CRC-32C 00000002"))]
     #[case(Dialect::Google, &[("x-goog-hash", "md5=1B2M2Y8AsgTpgAmY7PhCfg==")], Some("MD5 d41d8cd98f00b204e9800998ecf8427e"))]
     #[case(Dialect::Google, &[("etag", MD5)], None)]
