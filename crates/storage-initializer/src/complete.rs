@@ -14,6 +14,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::checksum::Checksum;
 use crate::source::{Content, Object, SharedSource, Source};
 use crate::unpack::{Bounds, Unpacked};
 use crate::{Failure, Kind};
@@ -107,6 +108,10 @@ impl Source for Listed {
 
     async fn read(&self, object: &Object, range: Option<Range<u64>>) -> Result<Content, Failure> {
         self.source.read(object, range).await
+    }
+
+    async fn checksum(&self, object: &Object) -> Option<Checksum> {
+        self.source.checksum(object).await
     }
 
     fn has_ranges(&self) -> bool {
@@ -207,6 +212,48 @@ mod tests {
 
     async fn holds(from: &Path, to: &Path) -> bool {
         Marker::read(to).await.unwrap().holds(&source(from), to).await.unwrap()
+    }
+
+    /// A source that answers nothing as sources do by default.
+    struct Peculiar;
+
+    #[async_trait]
+    impl Source for Peculiar {
+        fn name(&self) -> String {
+            "peculiar".to_owned()
+        }
+
+        fn objects(&self) -> BoxStream<'_, Result<Object, Failure>> {
+            futures::stream::empty().boxed()
+        }
+
+        async fn read(&self, _: &Object, _: Option<Range<u64>>) -> Result<Content, Failure> {
+            Err(Failure::new(crate::Kind::NotFound, "read", ""))
+        }
+
+        async fn checksum(&self, _: &Object) -> Option<Checksum> {
+            Some(Checksum::Crc32(7))
+        }
+
+        fn has_ranges(&self) -> bool {
+            false
+        }
+
+        async fn finish(&self, _: &Path, _: Bounds) -> Result<Option<Unpacked>, Failure> {
+            Err(Failure::new(crate::Kind::NotFound, "finish", ""))
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_listened_to_answers_everything_itself() {
+        let listed = Listed::new(Arc::new(Peculiar));
+        let path = crate::relative::RelativePath::new("a").unwrap();
+        let object = Object { path, locator: "a".to_owned(), size: None, version: None, checksum: None };
+        assert_eq!((listed.name(), listed.has_ranges()), ("peculiar".to_owned(), false));
+        assert_eq!(listed.checksum(&object).await, Some(Checksum::Crc32(7)));
+        assert_eq!(listed.read(&object, None).await.unwrap_err().what, "read");
+        assert_eq!(listed.finish(Path::new("/"), Bounds { bytes: 1, entries: 1 }).await.unwrap_err().what, "finish");
+        assert!(listed.objects().next().await.is_none());
     }
 
     #[tokio::test]
