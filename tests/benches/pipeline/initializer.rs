@@ -98,7 +98,7 @@ async fn upload_in_parts(server: &S3Server, body: &Bytes) -> String {
         let part = http.put(format!("{url}?partNumber={}&uploadId={id}", index + 1)).body(part);
         part.send().await.unwrap().error_for_status().unwrap();
     }
-    http.post(format!("{url}?uploadId={id}")).send().await.unwrap().error_for_status().unwrap();
+    http.post(format!("{url}?uploadId={id}")).timeout(DEADLINE).send().await.unwrap().error_for_status().unwrap();
     let head = http.head(url).send().await.unwrap();
     server.remove(BUCKET, "upload");
     head.headers()["etag"].to_str().unwrap().to_owned()

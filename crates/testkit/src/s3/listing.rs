@@ -15,13 +15,15 @@ use super::Stored;
 const PAGE: usize = 1000;
 const LAST_MODIFIED: &str = "2026-11-21T12:00:00.000Z";
 
-/// `list-type=2`: by key, after the token, below the prefix; with a delimiter what is deeper as common prefixes.
+/// By key, after the token (of the first version of lists: the marker), below the prefix; with a delimiter what is deeper as
+/// common prefixes.
 pub(super) fn list(objects: &BTreeMap<String, Stored>, query: &str) -> Response {
     let asked: BTreeMap<String, String> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let get = |name: &str| asked.get(name).map_or("", String::as_str);
     let prefix = get("prefix");
     let size = get("max-keys").parse().unwrap_or(PAGE).min(PAGE);
-    let after = [get("continuation-token"), get("start-after")].into_iter().find(|token| !token.is_empty());
+    let after =
+        [get("continuation-token"), get("start-after"), get("marker")].into_iter().find(|token| !token.is_empty());
     let start = match after {
         Some(after) => Bound::Excluded(after),
         None => Bound::Included(prefix),
@@ -57,7 +59,8 @@ pub(super) fn list(objects: &BTreeMap<String, Stored>, query: &str) -> Response 
         let _ = write!(contents, "<CommonPrefixes><Prefix>{}</Prefix></CommonPrefixes>", escaped(prefix));
     }
     let next = if is_truncated {
-        format!("<NextContinuationToken>{}</NextContinuationToken>", escaped(last))
+        let name = if get("list-type") == "2" { "NextContinuationToken" } else { "NextMarker" };
+        format!("<{name}>{}</{name}>", escaped(last))
     } else {
         String::new()
     };

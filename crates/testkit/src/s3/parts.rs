@@ -42,7 +42,7 @@ pub(super) fn complete(inner: &mut Inner, bucket: &str, key: &str, id: &str) -> 
     };
     let digests: Vec<u8> = parts.values().flat_map(|part| Md5::digest(part).to_vec()).collect();
     let etag = format!("\"{}-{}\"", hex(&Md5::digest(&digests)), parts.len());
-    let body: Vec<u8> = parts.into_values().flatten().collect();
+    let body = parts.values().map(AsRef::as_ref).collect::<Vec<&[u8]>>().concat();
     let stored = Stored { body: body.into(), etag: etag.clone(), ..Stored::default() };
     inner.buckets.entry(bucket.to_owned()).or_default().insert(key.to_owned(), stored);
     let shown = etag.replace('"', "&quot;");
