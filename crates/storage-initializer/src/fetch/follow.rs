@@ -30,7 +30,7 @@ pub(super) struct Follower {
 
 enum Way {
     /// Byte after byte.
-    InOrder(Mutex<InOrder>),
+    InOrder(Box<Mutex<InOrder>>),
     /// The parts that it was uploaded in, each when it is there.
     Parts(Parts),
 }
@@ -56,7 +56,10 @@ impl Follower {
     pub(super) fn of(checksum: &Checksum, size: u64, file: Arc<File>, pieces: Arc<Pieces>) -> Option<Self> {
         let way = match checksum.part_size(size) {
             Some(part) => Way::Parts(Parts::new(size, part)?),
-            None => Way::InOrder(Mutex::new(InOrder { hasher: Some(checksum.hasher(Some(size))?), position: 0 })),
+            None => {
+                let hasher = Some(checksum.hasher(Some(size))?);
+                Way::InOrder(Box::new(Mutex::new(InOrder { hasher, position: 0 })))
+            }
         };
         Some(Self { file, pieces, way, is_abandoned: AtomicBool::new(false) })
     }
