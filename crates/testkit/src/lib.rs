@@ -1,5 +1,5 @@
 //! Test-only peers: an in-memory Kubernetes API, a scripted registry, a scripted Backstage, a scripted GitHub, an S3 server,
-//! PostgreSQL and MariaDB servers; inputs for parsers; and what holds an OpenAPI document against routes.
+//! PostgreSQL and MariaDB servers; servers behind TLS; inputs for parsers; and what holds an OpenAPI document against routes.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -20,6 +20,7 @@ pub mod postgres;
 pub mod registry;
 pub mod s3;
 mod skipped;
+pub mod tls;
 pub mod wait;
 
 pub use wait::{Observation, eventually, free_port};

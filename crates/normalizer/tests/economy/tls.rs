@@ -1,8 +1,7 @@
 //! Registries behind TLS: verified against the system's certificates and those given, unless that is switched off.
 
-use axum_server::tls_rustls::RustlsConfig;
-use rcgen::{CertifiedKey, generate_simple_self_signed};
 use sample_registry::SampleRegistry;
+use testkit::tls::{self, TlsServer};
 use testkit::wait::eventually;
 
 use super::storage::CountingStorage;
@@ -10,18 +9,10 @@ use super::{DEADLINE, Normalizer, holds, model};
 
 /// A registry behind TLS, and its certificate as PEM.
 async fn registry() -> (String, String) {
-    service::http_client::install_crypto_provider();
-    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let sample = SampleRegistry::new();
     model(&sample, "a", 1);
-    let config =
-        RustlsConfig::from_pem(cert.pem().into_bytes(), signing_key.serialize_pem().into_bytes()).await.unwrap();
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let url = format!("https://{}", listener.local_addr().unwrap());
-    let server = axum_server::from_tcp_rustls(listener, config).unwrap();
-    tokio::spawn(server.serve(sample.router().into_make_service()));
-    (url, cert.pem())
+    let TlsServer { url, certificate } = tls::serve("127.0.0.1", sample.router()).await;
+    (url.as_str().trim_end_matches('/').to_owned(), certificate)
 }
 
 #[tokio::test]

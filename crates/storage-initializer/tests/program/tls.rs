@@ -1,36 +1,23 @@
 //! Registries with HTTPS and a certificate of one's own.
 
-use std::net::TcpListener;
-
-use axum_server::tls_rustls::RustlsConfig;
-use rcgen::{CertifiedKey, generate_simple_self_signed};
 use sample_registry::SampleRegistry;
 use storage_initializer::Kind;
 use storage_initializer::environment::Environment;
 use tempfile::NamedTempFile;
+use testkit::tls::{self, TlsServer};
 
 use crate::faults::fill;
 use crate::registry::ask;
 
 /// `localhost:port` of a registry with HTTPS that asks for a token, and its certificate.
 async fn secured() -> (String, NamedTempFile) {
-    service::http_client::install_crypto_provider();
-    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let (certificate, key) = (cert.pem(), signing_key.serialize_pem());
-    let config = RustlsConfig::from_pem(certificate.clone().into(), key.into()).await.unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let host = format!("localhost:{}", listener.local_addr().unwrap().port());
     let registry = SampleRegistry::new();
     fill(&registry);
     registry.set_token(Some("planted"));
-    tokio::spawn(async move {
-        let server = axum_server::from_tcp_rustls(listener, config).unwrap();
-        let _ = server.serve(registry.router().into_make_service()).await;
-    });
+    let TlsServer { url, certificate } = tls::serve("localhost", registry.router()).await;
     let file = NamedTempFile::new().unwrap();
     std::fs::write(file.path(), certificate).unwrap();
-    (host, file)
+    (url.authority().to_owned(), file)
 }
 
 async fn kind(host: &str, flags: &[&str]) -> Option<Kind> {

@@ -86,7 +86,7 @@ async fn a_server_that_falls_silent_is_given_up() {
         }
     })
     .await;
-    let hasty = Network { silence: Duration::from_millis(200), ..network() };
+    let hasty = Network { silence: Duration::from_secs(1), ..network() };
     let source = HttpSource::open(&server.at("/iris.bin"), &Environment::default(), &hasty).unwrap();
     let failure = suite::bytes(read(&source).await.unwrap()).await.unwrap_err();
     assert_eq!((failure.kind, failure.is_transient), (Kind::Unavailable, true), "{failure}");

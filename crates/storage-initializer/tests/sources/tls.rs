@@ -1,14 +1,12 @@
 //! TLS settings of the environment are heeded.
 
-use std::net::TcpListener;
 use std::sync::Arc;
 
-use axum_server::tls_rustls::RustlsConfig;
-use rcgen::{CertifiedKey, generate_simple_self_signed};
 use storage_initializer::Kind;
 use storage_initializer::environment::Environment;
 use storage_initializer::source::object::open;
 use tempfile::NamedTempFile;
+use testkit::tls::{self, TlsServer};
 
 use crate::http::network;
 use crate::s3::uri;
@@ -20,22 +18,12 @@ const LIST: &str = "<ListBucketResult><IsTruncated>false</IsTruncated><Contents>
 
 /// The endpoint of an S3 server with TLS, and its certificate.
 async fn server() -> (String, String) {
-    service::http_client::install_crypto_provider();
-    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let (certificate, key) = (cert.pem(), signing_key.serialize_pem());
-    let config = RustlsConfig::from_pem(certificate.clone().into(), key.into()).await.unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let endpoint = format!("https://localhost:{}", listener.local_addr().unwrap().port());
     let router = router(Arc::default(), |asked| match asked.path.as_str() {
         "/models" => reply(200, &[], LIST),
         _ => reply(404, &[], ""),
     });
-    tokio::spawn(async move {
-        let server = axum_server::from_tcp_rustls(listener, config).unwrap();
-        let _ = server.serve(router.into_make_service()).await;
-    });
-    (endpoint, certificate)
+    let TlsServer { url, certificate } = tls::serve("localhost", router).await;
+    (url.as_str().trim_end_matches('/').to_owned(), certificate)
 }
 
 async fn listed(endpoint: &str, more: &[(&str, &str)]) -> Result<usize, storage_initializer::Failure> {

@@ -211,7 +211,7 @@ async fn the_api_is_left_alone_for_as_long_as_it_asks() {
 #[tokio::test]
 async fn an_answer_that_does_not_come_is_not_waited_for_and_not_taken_for_one() {
     let bed = ConfigMapBed::new().await;
-    let hasty = Retries { request_timeout: Duration::from_millis(500), ..QUICK };
+    let hasty = Retries { request_timeout: Duration::from_secs(1), ..QUICK };
     let store = ConfigMapStore::open(bed.api.client(), NAMESPACE, hasty, Layout::default()).await.unwrap();
     bed.api.fail_next(is_write, Fault::Hang);
     assert_eq!(store.upsert(&key("a_1"), entry("a")).await.unwrap(), Outcome::Created);

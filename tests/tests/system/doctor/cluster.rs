@@ -127,7 +127,7 @@ async fn a_cluster_that_does_not_answer_ends_at_the_deadline() {
     let (registry, kube) = (ScriptedRegistry::start().await, cluster("").await);
     let world = World::with_cluster(&registry, &kube, ADMIN_TOKEN);
     kube.pause();
-    let found = world.check_with(&["--deadline", "300ms"]).await;
+    let found = world.check_with(&["--deadline", "3s"]).await;
     found.says("Cluster", "API server", "failure", &["no answer in time"]);
     found.says("Registries", "main", "ok", &[]);
 }

@@ -32,9 +32,9 @@ async fn a_registry_that_answers_is_fine_and_one_that_hangs_ends_at_the_deadline
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let named = format!("main={},silent=http://{}", registry.url(), silent.local_addr().unwrap());
     let world = World::with_registry(&registry).with("MR_URL", &named);
-    let found = world.check_with(&["--deadline", "300ms"]).await;
+    let found = world.check_with(&["--deadline", "3s"]).await;
     found.says("Registries", "main", "ok", &["its models can be read"]);
-    found.says("Registries", "silent", "failure", &["no answer within 300ms", "--deadline"]);
+    found.says("Registries", "silent", "failure", &["no answer within 3s", "--deadline"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
