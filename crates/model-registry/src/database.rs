@@ -69,10 +69,10 @@ impl Database {
         match place {
             Place::Sqlite(file) => {
                 let options = sqlite(file);
-                let pool = |connections| SqlitePoolOptions::new().max_connections(connections).acquire_timeout(WAIT);
                 Self::Sqlite {
-                    writer: pool(1).connect_lazy_with(options.clone()),
-                    readers: pool(READERS).connect_lazy_with(options),
+                    // What savepoints keep to go back to would be a file.
+                    writer: sqlite_pool(1).connect_lazy_with(options.clone().pragma("temp_store", "MEMORY")),
+                    readers: sqlite_pool(READERS).connect_lazy_with(options),
                 }
             }
             Place::Postgres(options) => {
@@ -157,6 +157,14 @@ impl Database {
             Self::MySql(pool) => pool.close().await,
         }
     }
+}
+
+fn sqlite_pool(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(WAIT)
+        // To ask before each use whether they are there is for connections to servers.
+        .test_before_acquire(false)
 }
 
 /// A write-ahead log that is synced with each commit: what was answered survives the loss of power.

@@ -4,6 +4,7 @@
 
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::body::Body;
 use futures::future::join_all;
@@ -16,6 +17,7 @@ use model_registry::model::{Draft, Fields, Id, Kind, Properties, Property};
 use model_registry::store::{Actor, OrderBy, PageQuery, Query, Store};
 use service::Shutdown;
 use tempfile::TempDir;
+use testkit::eventually;
 use tokio::sync::Mutex;
 use tower::ServiceExt as _;
 use tracing::field::{Field, Visit};
@@ -116,6 +118,31 @@ async fn a_list_takes_as_many_statements_whatever_its_length() {
     }
 }
 
+#[tokio::test]
+async fn what_is_made_takes_as_many_statements_whatever_it_holds() {
+    let _alone = COUNTING.lock().await;
+    let directory = TempDir::new().unwrap();
+    let store = registry(&directory).await;
+    let model = create(&store, Kind::RegisteredModel, "granite", None).await;
+    for properties in [0, 1, 300] {
+        let draft = |name: String| Draft {
+            name: Some(name),
+            parent: Some(model),
+            properties: (0..properties).map(|n| (format!("p{n}"), Property::Bool(true))).collect(),
+            ..Draft::new(Kind::ModelVersion)
+        };
+        count_from_now_on();
+        store.create(draft(format!("{properties}")), &Actor::default()).await.unwrap();
+        // Two give out a number for the change; a look for the model, the resource itself, and all the rest at once.
+        assert_eq!(counted(), 2 + 3, "{properties} properties");
+        count_from_now_on();
+        let actor = Actor::default();
+        let ten = (0..10).map(|n| store.create(draft(format!("{properties}-{n}")), &actor));
+        assert!(join_all(ten).await.iter().all(Result::is_ok));
+        assert_eq!(counted(), 2 + 10 * 3, "ten at the same time, of {properties} properties");
+    }
+}
+
 /// However many wait for changes, one looks for them.
 #[tokio::test]
 async fn those_who_wait_for_changes_share_a_look() {
@@ -135,7 +162,12 @@ async fn those_who_wait_for_changes_share_a_look() {
     let path = format!("/api/model_registry/v1/changes?since={since}&wait=25");
     let waiting = (0..WAITING).map(|_| routes.clone().oneshot(Request::get(&path).body(Body::empty()).unwrap()));
     count_from_now_on();
-    let (answers, watched) = tokio::join!(join_all(waiting), create(&store, Kind::RegisteredModel, "watched", None));
+    let watched = async {
+        // What was made before the first look, all who wait would read for themselves.
+        eventually(Duration::from_secs(30), "the first look", async || counted() > 0).await;
+        create(&store, Kind::RegisteredModel, "watched", None).await
+    };
+    let (answers, watched) = tokio::join!(join_all(waiting), watched);
     for answer in answers {
         let body = answer.unwrap().into_body().collect().await.unwrap().to_bytes();
         let body: serde_json::Value = serde_json::from_slice(&body).unwrap();

@@ -33,6 +33,17 @@ impl Statement {
         Self { dialect, sql: sql.to_owned(), params: Vec::new() }
     }
 
+    /// Several as one, for databases that run them so.
+    pub(super) fn joined(dialect: Dialect, statements: Vec<Self>) -> Self {
+        let mut all = Self::new(dialect, "");
+        for statement in statements {
+            all.sql.push_str(&statement.sql);
+            all.sql.push(';');
+            all.params.extend(statement.params);
+        }
+        all
+    }
+
     /// For which databases it is.
     pub const fn dialect(&self) -> Dialect {
         self.dialect

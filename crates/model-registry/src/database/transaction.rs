@@ -62,6 +62,21 @@ impl Transaction {
         Box::pin(async move { on_each!(self, connection => run::execute(connection, statement).await.map(drop)) })
     }
 
+    /// Runs statements that answer nothing, one after the other. SQLite is handed them at once: what it costs to hand over
+    /// a statement is about what it costs to run one.
+    pub fn execute_all(&mut self, statements: Vec<Statement>) -> BoxFuture<'_, sqlx::Result<()>> {
+        Box::pin(async move {
+            if let Self::Sqlite(transaction) = self {
+                let all = Statement::joined(Dialect::Sqlite, statements);
+                return run::execute(&mut **transaction, all).await.map(drop);
+            }
+            for statement in statements {
+                self.execute(statement).await?;
+            }
+            Ok(())
+        })
+    }
+
     /// Inserts a row into a table whose `id` the database gives out, and answers that.
     pub fn insert(&mut self, mut statement: Statement) -> BoxFuture<'_, sqlx::Result<i64>> {
         Box::pin(async move {

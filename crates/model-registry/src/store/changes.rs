@@ -5,7 +5,7 @@ use tokio::sync::watch;
 
 use super::columns::broken;
 use super::{Actor, Store, StoreError};
-use crate::database::{Transaction, Type};
+use crate::database::{Statement, Transaction, Type};
 use crate::model::{Id, Kind, Record};
 
 /// What was done to a resource.
@@ -106,21 +106,21 @@ impl Ledger {
         self.next - 1
     }
 
-    pub(super) async fn note(
+    /// The statement that notes a change, which gets the next number.
+    pub(super) fn note(
         &mut self,
-        transaction: &mut Transaction,
+        transaction: &Transaction,
         actor: &Actor,
         action: Action,
         record: &Record,
         detail: String,
-    ) -> Result<(), StoreError> {
+    ) -> Statement {
         let mut statement = transaction
             .statement("INSERT INTO change_log (seq, at, actor, action, kind, resource_id, detail) VALUES (");
         statement.bind_all([self.next, Timestamp::now().as_millisecond()]).push(", ").bind(actor.name.clone());
         statement.push(", ").bind_all([action.name(), record.kind.name()]).push(", ").bind(record.id.get());
         statement.push(", ").bind(detail).push(")");
-        transaction.execute(statement).await?;
         self.next += 1;
-        Ok(())
+        statement
     }
 }

@@ -8,8 +8,8 @@ use super::columns::{ROOT, broken, param, property_params};
 use super::detail;
 use super::read::{find, get, known};
 use super::{Actor, Expected, Offered, Rank, StoreError, Upserted, Whom};
-use crate::database::{Param, Transaction};
-use crate::model::{Draft, Fields, Form, Given, Id, Kind, OfRun, Parent, Patch, Properties, Record, Value};
+use crate::database::{Param, Statement, Transaction};
+use crate::model::{Draft, Fields, Form, Given, Id, Kind, OfRun, Parent, Patch, Properties, Property, Record, Value};
 
 /// The longest name, with its parent's id before it where there is one, in characters.
 const LONGEST_NAME: usize = 255;
@@ -17,7 +17,7 @@ const LONGEST_NAME: usize = 255;
 const ARCHIVED: &str = "ARCHIVED";
 
 /// A change that somebody wants.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Command {
     Create(Draft),
     Update { kinds: Vec<Kind>, id: Id, patch: Patch, expected: Expected },
@@ -47,6 +47,7 @@ pub(super) struct Writing<'t> {
 }
 
 impl Writing<'_> {
+    /// Makes a change. What the registry itself refuses it refuses before it writes anything.
     pub(super) async fn run(&mut self, command: Command) -> Result<Done, StoreError> {
         match command {
             Command::Create(draft) => Ok((self.make(draft, None).await?, Upserted::Created)),
@@ -63,9 +64,19 @@ impl Writing<'_> {
     }
 
     /// Makes a resource: a new one, or one that has its stamp from elsewhere.
-    async fn make(&mut self, mut draft: Draft, stamp: Option<Stamp>) -> Result<Record, StoreError> {
-        let kind = draft.kind;
+    async fn make(&mut self, draft: Draft, stamp: Option<Stamp>) -> Result<Record, StoreError> {
         let run = self.check_parent(&draft).await?;
+        self.insert(draft, run, stamp).await
+    }
+
+    /// Inserts a resource whose parent is there: that run, if it is one.
+    async fn insert(
+        &mut self,
+        mut draft: Draft,
+        run: Option<OfRun>,
+        stamp: Option<Stamp>,
+    ) -> Result<Record, StoreError> {
+        let kind = draft.kind;
         let name = named(&mut draft)?;
         check_name(kind, draft.parent, &name)?;
         check_external_id(draft.external_id.as_deref())?;
@@ -97,8 +108,12 @@ impl Writing<'_> {
             Some(stamp) => self.transaction.execute(statement).await.map(|()| stamp.id.get()),
         };
         let id = inserted.map_err(|error| conflict(error, kind, &name, draft.external_id.as_deref()))?;
-        self.insert_fields(kind, id, &draft.fields).await?;
-        self.insert_properties(kind, id, &draft.properties).await?;
+        let mut rest = vec![self.fields_inserted(kind, id, &draft.fields)];
+        rest.extend(self.properties_inserted(kind, id, &draft.properties));
+        // What is taken in has its links from where it was.
+        if let (Parent::Linked, Some(owner), None) = (kind.parent(), draft.parent, stamp) {
+            rest.push(self.link_inserted(owner, Id::kept(id)));
+        }
         let record = Record {
             kind,
             id: Id::kept(id),
@@ -113,7 +128,8 @@ impl Writing<'_> {
             properties: draft.properties,
         };
         let detail = detail::of_new(&record);
-        self.ledger.note(self.transaction, self.actor, Action::Created, &record, detail).await?;
+        rest.push(self.ledger.note(self.transaction, self.actor, Action::Created, &record, detail));
+        self.transaction.execute_all(rest).await?;
         Ok(record)
     }
 
@@ -128,10 +144,8 @@ impl Writing<'_> {
         let Some(parent) = draft.parent else {
             return Err(StoreError::Invalid(format!("a {} needs a parent", draft.kind.title())));
         };
-        Ok(match known(&mut *self.transaction, of, parent).await? {
-            (Kind::ExperimentRun, Some(experiment)) => Some(OfRun { experiment, run: parent }),
-            _ => None,
-        })
+        let known = known(&mut *self.transaction, of, parent).await?;
+        Ok(as_run(known, parent))
     }
 
     /// Admins alone put something out of use, and back into it.
@@ -158,7 +172,7 @@ impl Writing<'_> {
         Ok(())
     }
 
-    async fn insert_fields(&mut self, kind: Kind, id: i64, fields: &Fields) -> Result<(), StoreError> {
+    fn fields_inserted(&self, kind: Kind, id: i64, fields: &Fields) -> Statement {
         let own = kind.fields().iter().map(|field| field.column);
         let columns = ["id"].into_iter().chain(own).collect::<Vec<_>>().join(", ");
         let mut statement =
@@ -168,13 +182,13 @@ impl Writing<'_> {
             statement.push(", ").bind(param(field, fields.get(field.name)));
         }
         statement.push(")");
-        Ok(self.transaction.execute(statement).await?)
+        statement
     }
 
-    async fn insert_properties(&mut self, kind: Kind, id: i64, properties: &Properties) -> Result<(), StoreError> {
+    fn properties_inserted(&self, kind: Kind, id: i64, properties: &Properties) -> Vec<Statement> {
         // A statement may have some ten thousand places for values, of which a property takes seven.
         let all: Vec<_> = properties.iter().collect();
-        for part in all.chunks(1000) {
+        let insert = |part: &[(&String, &Property)]| {
             let mut statement = self
                 .transaction
                 .statement("INSERT INTO property (resource_id, kind, name, form, text, key_text, number) VALUES ");
@@ -183,9 +197,9 @@ impl Writing<'_> {
                 statement.bind(id).push(", ").bind(kind.name()).push(", ").bind(name.as_str()).push(", ");
                 statement.bind_all(property_params(property)).push(")");
             }
-            self.transaction.execute(statement).await?;
-        }
-        Ok(())
+            statement
+        };
+        all.chunks(1000).map(insert).collect()
     }
 
     /// Changes a resource, which was linked to that one if any.
@@ -205,17 +219,19 @@ impl Writing<'_> {
             after.properties = properties;
         }
         self.write_common(&after).await?;
+        let mut rest = Vec::new();
         if after.fields != before.fields {
-            self.write_fields(&after).await?;
+            rest.push(self.fields_updated(&after));
         }
         if after.properties != before.properties {
             let mut statement = self.transaction.statement("DELETE FROM property WHERE resource_id = ");
             statement.bind(after.id.get());
-            self.transaction.execute(statement).await?;
-            self.insert_properties(after.kind, after.id.get(), &after.properties).await?;
+            rest.push(statement);
+            rest.extend(self.properties_inserted(after.kind, after.id.get(), &after.properties));
         }
         let detail = detail::of_change(&before, &after, linked);
-        self.ledger.note(self.transaction, self.actor, Action::Updated, &after, detail).await?;
+        rest.push(self.ledger.note(self.transaction, self.actor, Action::Updated, &after, detail));
+        self.transaction.execute_all(rest).await?;
         Ok(after)
     }
 
@@ -227,19 +243,19 @@ impl Writing<'_> {
         written.map_err(|error| conflict(error, after.kind, &after.name, after.external_id.as_deref()))
     }
 
-    async fn write_fields(&mut self, after: &Record) -> Result<(), StoreError> {
+    fn fields_updated(&self, after: &Record) -> Statement {
         let mut statement = self.transaction.statement(&format!("UPDATE {} SET ", after.kind.table().name()));
         for (index, field) in after.kind.fields().iter().enumerate() {
             statement.push(if index > 0 { ", " } else { "" }).push(field.column).push(" = ");
             statement.bind(param(field, after.fields.get(field.name)));
         }
         statement.push(" WHERE id = ").bind(after.id.get());
-        Ok(self.transaction.execute(statement).await?)
+        statement
     }
 
     /// Makes an artifact of a version or a run, or changes and links one that is there.
     async fn offer(&mut self, (kind, owner): (Kind, Id), offered: Offered) -> Result<Done, StoreError> {
-        known(&mut *self.transaction, &[kind], owner).await?;
+        let run = as_run(known(&mut *self.transaction, &[kind], owner).await?, owner);
         let Offered { id, mut draft, patch } = offered;
         let known = match id {
             Some(id) => Some(get(&mut *self.transaction, &Kind::ARTIFACTS, id).await?),
@@ -254,13 +270,15 @@ impl Writing<'_> {
                     draft.kind.title()
                 )));
             }
-            let is_new = self.link(owner, before.id).await?;
-            (self.update(before, patch, is_new.then_some(owner)).await?, Upserted::Updated)
+            let link = (!self.is_linked(owner, before.id).await?).then_some(owner);
+            let updated = self.update(before, patch, link).await?;
+            if link.is_some() {
+                self.transaction.execute(self.link_inserted(owner, updated.id)).await?;
+            }
+            (updated, Upserted::Updated)
         } else {
             draft.parent = Some(owner);
-            let made = self.make(draft, None).await?;
-            self.link(owner, made.id).await?;
-            (made, Upserted::Created)
+            (self.insert(draft, run, None).await?, Upserted::Created)
         };
         if kind == Kind::ExperimentRun && done.0.kind == Kind::Metric {
             self.remember_metric(owner, &done.0).await?;
@@ -276,16 +294,23 @@ impl Writing<'_> {
 
     /// Links an artifact to a version or a run; `false` if it was already.
     pub(super) async fn link(&mut self, owner: Id, artifact: Id) -> Result<bool, StoreError> {
-        let pair = [owner.get(), artifact.get()];
-        let mut known = self.transaction.statement("SELECT owner_id FROM artifact_link WHERE owner_id = ");
-        known.bind(pair[0]).push(" AND artifact_id = ").bind(pair[1]);
-        if !self.transaction.fetch(known, &[]).await?.is_empty() {
-            return Ok(false);
+        let is_new = !self.is_linked(owner, artifact).await?;
+        if is_new {
+            self.transaction.execute(self.link_inserted(owner, artifact)).await?;
         }
+        Ok(is_new)
+    }
+
+    async fn is_linked(&mut self, owner: Id, artifact: Id) -> Result<bool, StoreError> {
+        let mut statement = self.transaction.statement("SELECT owner_id FROM artifact_link WHERE owner_id = ");
+        statement.bind(owner.get()).push(" AND artifact_id = ").bind(artifact.get());
+        Ok(!self.transaction.fetch(statement, &[]).await?.is_empty())
+    }
+
+    fn link_inserted(&self, owner: Id, artifact: Id) -> Statement {
         let mut statement = self.transaction.statement("INSERT INTO artifact_link (owner_id, artifact_id) VALUES (");
-        statement.bind_all(pair).push(")");
-        self.transaction.execute(statement).await?;
-        Ok(true)
+        statement.bind_all([owner.get(), artifact.get()]).push(")");
+        statement
     }
 
     pub(super) async fn remember_metric(&mut self, run: Id, metric: &Record) -> Result<(), StoreError> {
@@ -301,6 +326,14 @@ impl Writing<'_> {
         }
         statement.push(", ").bind(properties).push(", ").bind(metric.updated).push(")");
         Ok(self.transaction.execute(statement).await?)
+    }
+}
+
+/// The run that somebody's parent is, of which that is known.
+fn as_run(known: (Kind, Option<Id>), parent: Id) -> Option<OfRun> {
+    match known {
+        (Kind::ExperimentRun, Some(experiment)) => Some(OfRun { experiment, run: parent }),
+        _ => None,
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::changes::Ledger;
 use super::write::{Command, Done, Writing};
 use super::{Actor, StoreError};
-use crate::database::Database;
+use crate::database::{Database, Dialect, Transaction};
 
 /// How many changes may wait; whoever brings another one waits to hand it over.
 const WAITING: usize = 1024;
@@ -57,58 +57,90 @@ impl Writer {
     }
 }
 
-/// Writes all of them in one transaction, in which each that fails is taken back alone.
-async fn write(database: &Database, orders: Vec<Order>) {
-    let begun = async {
-        let mut transaction = database.begin().await?;
-        let ledger = Ledger::open(&mut transaction, orders.len()).await?;
-        Ok::<_, StoreError>((transaction, ledger))
+/// Writes all of them in one transaction, and answers each.
+async fn write(database: &Database, mut orders: Vec<Order>) {
+    // Nobody waits for these any more, and nothing of them was done.
+    orders.retain(|order| !order.answer.is_closed());
+    if orders.is_empty() {
+        return;
+    }
+    let mut written = together(database, &orders, Care::Refusals).await;
+    if matches!(written, Err(Failure::Torn(_))) && orders.len() > 1 {
+        written = together(database, &orders, Care::Savepoints).await;
+    }
+    let results = match written {
+        Ok(results) => results,
+        // Nobody else was there.
+        Err(Failure::Torn(error)) => vec![Err(error)],
+        Err(Failure::Transaction(error)) => orders.iter().map(|_| Err(again(&error))).collect(),
     };
-    let (mut transaction, mut ledger) = match begun.await {
-        Ok(begun) => begun,
-        Err(error) => return refuse(orders, &error),
-    };
-    let alone = orders.len() == 1;
-    let mut orders = orders.into_iter();
-    let mut done = Vec::with_capacity(orders.len());
-    while let Some(Order { command, actor, answer }) = orders.next() {
-        // Nobody waits for it any more, and nothing of it was done.
-        if answer.is_closed() {
-            continue;
-        }
-        let mut writing = Writing { transaction: &mut transaction, ledger: &mut ledger, actor: &actor };
-        if alone {
-            match writing.run(command).await {
-                Ok(record) => done.push((answer, record)),
-                Err(error) => return answer_one(answer, Err(error)),
+    for (order, result) in orders.into_iter().zip(results) {
+        // Whoever waited may have gone.
+        drop(order.answer.send(result));
+    }
+}
+
+/// What keeps those changes of a transaction that can be made from those that can't.
+#[derive(Debug, Clone, Copy)]
+enum Care {
+    /// That nearly all that can't be made are refused before they write anything. This costs nothing.
+    Refusals,
+    /// A savepoint each.
+    Savepoints,
+}
+
+/// None of the changes was made.
+enum Failure {
+    /// The transaction was not begun, or not committed.
+    Transaction(StoreError),
+    /// One failed, and what it left behind could not be told from the rest.
+    Torn(StoreError),
+}
+
+impl<E: Into<StoreError>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Transaction(error.into())
+    }
+}
+
+/// What came of each, once all that were made are durable.
+async fn together(database: &Database, orders: &[Order], care: Care) -> Result<Vec<Result<Done, StoreError>>, Failure> {
+    let mut transaction = database.begin().await?;
+    let mut ledger = Ledger::open(&mut transaction, orders.len()).await?;
+    let mut results = Vec::with_capacity(orders.len());
+    for Order { command, actor, .. } in orders {
+        let mut writing = Writing { transaction: &mut transaction, ledger: &mut ledger, actor };
+        let result = match care {
+            Care::Refusals => writing.run(command.clone()).await,
+            Care::Savepoints => apart(&mut writing, command.clone()).await?,
+        };
+        match (result, care) {
+            (Err(error), Care::Refusals) if !is_whole(&transaction, &error) => {
+                // Whether it can be taken back or is gone already, nothing of it stays.
+                drop(transaction.rollback().await);
+                return Err(Failure::Torn(error));
             }
-            continue;
-        }
-        match apart(&mut writing, command).await {
-            Ok(Ok(record)) => done.push((answer, record)),
-            Ok(Err(error)) => answer_one(answer, Err(error)),
-            Err(broken) => {
-                let error = StoreError::from(broken);
-                answer_one(answer, Err(again(&error)));
-                for (answer, _) in done {
-                    answer_one(answer, Err(again(&error)));
-                }
-                return refuse(orders.collect(), &error);
-            }
+            (result, _) => results.push(result),
         }
     }
-    match transaction.commit().await {
-        Ok(()) => {
-            for (answer, record) in done {
-                answer_one(answer, Ok(record));
-            }
-        }
-        Err(error) => {
-            let error = StoreError::from(error);
-            for (answer, _) in done {
-                answer_one(answer, Err(again(&error)));
-            }
-        }
+    if results.iter().any(Result::is_ok) {
+        transaction.commit().await?;
+    } else {
+        drop(transaction.rollback().await);
+    }
+    Ok(results)
+}
+
+/// Whether the transaction holds nothing of a change that failed like this, and can go on.
+fn is_whole(transaction: &Transaction, error: &StoreError) -> bool {
+    match error {
+        StoreError::NotFound { .. }
+        | StoreError::Invalid(_)
+        | StoreError::Forbidden(_)
+        | StoreError::Outdated { .. } => true,
+        // The database refused a row, after which PostgreSQL does nothing more.
+        StoreError::Conflict(_) => transaction.dialect() != Dialect::Postgres,
+        StoreError::Unavailable(_) | StoreError::Database(_) => false,
     }
 }
 
@@ -123,17 +155,6 @@ pub(super) async fn apart(writing: &mut Writing<'_>, command: Command) -> sqlx::
     };
     writing.transaction.control(end).await?;
     Ok(result)
-}
-
-fn refuse(orders: Vec<Order>, error: &StoreError) {
-    for order in orders {
-        answer_one(order.answer, Err(again(error)));
-    }
-}
-
-/// Whoever waited may have gone.
-fn answer_one(answer: oneshot::Sender<Result<Done, StoreError>>, result: Result<Done, StoreError>) {
-    drop(answer.send(result));
 }
 
 /// What went wrong, for everyone whom it concerns.
