@@ -1,10 +1,12 @@
 //! The databases that a registry may be kept in, behind one interface: statements that are written once, rows of plain cells,
 //! and transactions.
 
+use std::future::ready;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use sqlx::Connection as _;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
@@ -165,6 +167,8 @@ fn sqlite_pool(connections: u32) -> SqlitePoolOptions {
         .acquire_timeout(WAIT)
         // To ask before each use whether they are there is for connections to servers.
         .test_before_acquire(false)
+        // When its disk is full SQLite ends a transaction by itself; the driver goes on to count it and begins no other.
+        .before_acquire(|connection, _| Box::pin(ready(Ok(!connection.is_in_transaction()))))
 }
 
 /// A write-ahead log that is synced with each commit: what was answered survives the loss of power.

@@ -193,3 +193,25 @@ async fn a_change_that_fails_in_its_middle_takes_no_other_with_it() {
     registry.run("DROP TRIGGER full").await;
     assert_eq!(outcome(&registry.create(Kind::RegisteredModel, "broken", None).await), "made");
 }
+
+/// SQLite ends a transaction by itself when its disk is full, and a driver that does not know begins no other.
+#[tokio::test]
+async fn a_database_that_took_everything_back_is_written_to_again() {
+    let registry = Registry::at(None).await;
+    registry
+        .run(
+            "CREATE TRIGGER full BEFORE INSERT ON property WHEN NEW.name = 'of broken' \
+             BEGIN SELECT RAISE(ROLLBACK, 'there is no room'); END",
+        )
+        .await;
+    let create = |name| registry.create(Kind::RegisteredModel, name, None);
+    assert_eq!(outcome(&create("broken").await), "failed");
+    assert_eq!(outcome(&create("alone").await), "made");
+    let results = join_all(["one", "broken", "two"].map(create)).await;
+    assert!(results.iter().all(Result::is_err), "{results:?}");
+    let results = join_all(["one", "two"].map(create)).await;
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    let noted = registry.store.changes(0, 100).await.unwrap();
+    let made: Vec<_> = noted.iter().map(|change| change.detail.as_str()).collect();
+    assert_eq!(made, [r#"{"name":"alone"}"#, r#"{"name":"one"}"#, r#"{"name":"two"}"#]);
+}

@@ -121,6 +121,24 @@ async fn a_file_without_room_refuses_what_does_not_fit_and_keeps_the_rest() {
     assert_eq!(store.index().await.unwrap().len(), 3);
 }
 
+/// SQLite may also end the transaction by itself then, and a driver that does not know begins no other.
+#[tokio::test]
+async fn a_file_that_was_without_room_is_written_to_again() {
+    let bed = SqliteBed::new();
+    let store = bed.open().await;
+    let full = on_file(
+        &bed,
+        "CREATE TRIGGER full BEFORE INSERT ON entries WHEN new.entry_key = 'b_1' \
+         BEGIN SELECT RAISE(ROLLBACK, 'no room'); END",
+    );
+    full.await.close().await.unwrap();
+    for _ in 0..2 {
+        let refused = store.upsert(&key("b_1"), entry("b")).await.unwrap_err();
+        assert!(refused.to_string().contains("no room"), "{refused}");
+    }
+    assert_eq!(store.upsert(&key("a_1"), entry("a")).await.unwrap(), Outcome::Created);
+}
+
 #[tokio::test]
 async fn a_file_that_is_no_database_or_of_a_newer_bridge_is_left_alone() {
     let bed = SqliteBed::new();

@@ -3,12 +3,14 @@
 //! The journal is a write-ahead log that is synced with every commit, so a write that was answered survives the loss
 //! of power. Writes go through one connection, reads through their own.
 
+use std::future::ready;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bridge_api::{Digest, EntryKey};
 use futures::TryStreamExt as _;
+use sqlx::Connection as _;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
@@ -56,7 +58,11 @@ impl SqliteTables {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(WAIT);
-        let pool = |connections| SqlitePoolOptions::new().max_connections(connections).acquire_timeout(WAIT);
+        // When its disk is full SQLite ends a transaction by itself; the driver goes on to count it and begins no other.
+        let pool = |connections| {
+            let pool = SqlitePoolOptions::new().max_connections(connections).acquire_timeout(WAIT);
+            pool.before_acquire(|connection, _| Box::pin(ready(Ok(!connection.is_in_transaction()))))
+        };
         let not_opened =
             |error| settings(format!("{error} (the file is set by --sqlite-path / SQLITE_PATH, or by DATABASE_URL)"));
         let writer = pool(1).connect_with(options.clone()).await.map_err(not_opened)?;
