@@ -6,6 +6,7 @@
     reason = "a test that cannot be set up should stop at once"
 )]
 
+mod served;
 mod storage;
 mod tls;
 
@@ -63,13 +64,6 @@ fn model(sample: &SampleRegistry, name: &str, versions: usize) -> (String, Vec<S
     });
     let versions = versions.collect();
     (model, versions)
-}
-
-/// A service `ai/served` whose labels name that version.
-fn serving(model: &str, version: &str) -> InferenceService {
-    InferenceService::new("ai", "served")
-        .label("modelregistry.opendatahub.io/registered-model-id", model)
-        .label("modelregistry.opendatahub.io/model-version-id", version)
 }
 
 fn of_registry(registry: &ScriptedRegistry, intervals: &[&str]) -> Vec<String> {
@@ -144,107 +138,6 @@ async fn a_restart_sends_nothing_that_storage_holds_already() {
         assert_eq!(storage.take_upserts().len(), upserts);
         normalizer.stop().await;
     }
-}
-
-#[tokio::test]
-async fn a_cluster_event_asks_the_registry_nothing() {
-    let registry = ScriptedRegistry::start().await;
-    let (model_id, versions) = model(registry.edit(), "a", 1);
-    let cluster = KubeApi::builder().with_kserve().namespace("ai").start().await;
-    let storage = CountingStorage::start().await;
-    let normalizer = hardly_polled(&registry, &cluster, &storage).await;
-    cluster.apply(serving(&model_id, &versions[0]).build());
-    eventually(DEADLINE, "the server is published", async || storage.take_upserts() == ["a_v0"]).await;
-    cluster.delete("InferenceService", "ai", "served");
-    eventually(DEADLINE, "the server is taken back", async || storage.take_upserts() == ["a_v0"]).await;
-    assert_eq!(registry.total(), 0, "{:?}", registry.requests());
-    normalizer.stop().await;
-}
-
-/// A normalizer whose registry, of one version, is not polled again while a test runs, after its first read.
-async fn hardly_polled(registry: &ScriptedRegistry, cluster: &KubeApi, storage: &CountingStorage) -> Normalizer {
-    let directory = tempfile::tempdir().unwrap();
-    let flags = [
-        format!("--mr-url=lab={}", registry.url()),
-        format!("--kubeconfig={}", cluster.write_kubeconfig(directory.path()).display()),
-        "--polling-interval=1h".to_owned(),
-        "--probe-interval=0s".to_owned(),
-    ];
-    let normalizer = Normalizer::start(storage, &flags).await;
-    holds(storage, &["a_v0"]).await;
-    storage.take_upserts();
-    registry.clear();
-    normalizer
-}
-
-#[tokio::test]
-async fn a_model_that_is_registered_and_served_at_once_is_never_shown_as_a_service_of_no_registry() {
-    let registry = ScriptedRegistry::start().await;
-    let cluster = KubeApi::builder().with_kserve().namespace("ai").start().await;
-    let storage = CountingStorage::start().await;
-    model(registry.edit(), "a", 1);
-    let normalizer = hardly_polled(&registry, &cluster, &storage).await;
-
-    let (model_id, versions) = model(registry.edit(), "b", 1);
-    cluster.apply(serving(&model_id, &versions[0]).build());
-    holds(&storage, &["a_v0", "b_v0"]).await;
-    assert_eq!(storage.take_upserts(), ["b_v0"]);
-
-    // Its next version takes the service over.
-    let next = registry.edit().create_version(&model_id, "v1", json!({}));
-    cluster.apply(serving(&model_id, &next).build());
-    holds(&storage, &["a_v0", "b_v0", "b_v1"]).await;
-    eventually(DEADLINE, "the old one has no server", async || {
-        let upserts = storage.seen().upserts.clone();
-        if upserts.iter().any(|key| key == "b_v0") { Ok(()) } else { Err(upserts) }
-    })
-    .await;
-    let upserts = storage.take_upserts();
-    assert!(upserts.iter().all(|key| key.starts_with("b_v")), "{upserts:?}");
-    normalizer.stop().await;
-}
-
-#[tokio::test]
-async fn a_service_whose_labels_name_nothing_is_shown_once_the_registry_was_read_again() {
-    let registry = ScriptedRegistry::start().await;
-    let cluster = KubeApi::builder().with_kserve().namespace("ai").start().await;
-    let storage = CountingStorage::start().await;
-    model(registry.edit(), "a", 1);
-    let normalizer = hardly_polled(&registry, &cluster, &storage).await;
-
-    cluster.apply(serving("900", "901").build());
-    holds(&storage, &["a_v0", "ai_served"]).await;
-    let requests = registry.total();
-    assert!((1..=5).contains(&requests), "one look at what is new: {:?}", registry.requests());
-
-    // What changes of it later is no reason to look again.
-    cluster.apply(serving("900", "901").url("https://elsewhere.example.com").build());
-    eventually(DEADLINE, "the change is sent", async || storage.seen().upserts.len() >= 2).await;
-    assert_eq!(registry.total(), requests);
-    normalizer.stop().await;
-}
-
-#[tokio::test]
-async fn a_service_that_a_registry_may_know_waits_while_that_cannot_be_read() {
-    let registry = ScriptedRegistry::start().await;
-    let cluster = KubeApi::builder().with_kserve().namespace("ai").start().await;
-    let storage = CountingStorage::start().await;
-    model(registry.edit(), "a", 1);
-    let normalizer = hardly_polled(&registry, &cluster, &storage).await;
-
-    let (model_id, versions) = model(registry.edit(), "b", 1);
-    registry.fail(Matcher::Any, Fault::Status(503));
-    cluster.apply(serving(&model_id, &versions[0]).build());
-    eventually(DEADLINE, "the registry is asked", async || registry.total() > 0).await;
-    cluster.apply(InferenceService::new("ai", "of-no-registry").build());
-    holds(&storage, &["a_v0", "ai_of-no-registry"]).await;
-    let status = normalizer.status().await.to_string();
-    assert!(status.contains("waits, if it is new"), "{status}");
-
-    registry.clear_faults();
-    holds(&storage, &["a_v0", "ai_of-no-registry", "b_v0"]).await;
-    assert_eq!(storage.take_upserts(), ["ai_of-no-registry", "b_v0"]);
-    normalizer.stop().await;
 }
 
 #[tokio::test]
