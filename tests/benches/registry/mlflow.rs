@@ -1,6 +1,7 @@
 //! MLflow's registry on SQLite, on the same machine: registering, getting and searching.
 
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -56,9 +57,21 @@ fn creating(sheet: &mut Sheet, programs: &Path, file: &Path) {
     }
 }
 
-fn start(programs: &Path, file: &Path) -> (Process, SocketAddr, Duration) {
+/// A server with its workers, which outlive it and hold its output open unless they are ended with it.
+struct Server(Process);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let command = format!("kill -KILL -{}", self.0.id());
+        // Whoever has ended need not be told to.
+        let _ = Command::new("/bin/sh").args(["-c", &command]).status();
+    }
+}
+
+fn start(programs: &Path, file: &Path) -> (Server, SocketAddr, Duration) {
     let port = port();
     let mut command = Command::new(programs.join("mlflow"));
+    command.process_group(0);
     command.args(["server", "--host", "127.0.0.1", "--workers", "2", "--port", &port.to_string()]);
     command.arg("--backend-store-uri").arg(format!("sqlite:///{}", file.display()));
     command.arg("--default-artifact-root").arg(file.with_extension("artifacts"));
@@ -75,7 +88,7 @@ fn start(programs: &Path, file: &Path) -> (Process, SocketAddr, Duration) {
     let (process, started) = (Process::spawn("mlflow", command, &settings), Instant::now());
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     await_ready(address, "/health");
-    (process, address, started.elapsed())
+    (Server(process), address, started.elapsed())
 }
 
 /// A model and a version of it, which says itself where its artifact is.
