@@ -256,20 +256,20 @@ fn kserve() -> Option<std::path::PathBuf> {
 
 fn kserve_download(python: &Path, server: &S3Server, prefix: &str) -> Option<Duration> {
     let scratch = tempfile::tempdir().unwrap();
-    let log = File::create(scratch.path().with_extension("log")).unwrap();
     let program = "import sys; from kserve_storage import Storage; Storage.download(sys.argv[1], sys.argv[2])";
     let began = Instant::now();
-    let status = Command::new(python)
+    let output = Command::new(python)
         .args(["-c", program, &format!("s3://{BUCKET}/{prefix}")])
         .arg(scratch.path())
         .envs(environment(server))
         .stdout(Stdio::null())
-        .stderr(log.try_clone().unwrap())
-        .status()
+        .output()
         .unwrap();
     let took = began.elapsed();
-    if !status.success() {
-        eprintln!("  KServe's storage initializer ended with {status}: it is not compared");
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let last = said.lines().last().unwrap_or_default();
+        eprintln!("  KServe's storage initializer ended with {}: it is not compared: {last}", output.status);
     }
-    status.success().then_some(took)
+    output.status.success().then_some(took)
 }

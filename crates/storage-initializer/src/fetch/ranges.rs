@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -215,8 +216,10 @@ impl Engine<'_> {
             let file = work.go_on(id)?;
             let known = work.known().pieces(id).iter();
             for piece in known.filter(|piece| piece.start.checked_add(piece.length).is_some_and(|end| end <= size)) {
-                let (crc, sum) = sums_of(&file, *piece, combined.as_ref());
-                if crc == Some(piece.crc) {
+                // What cannot be read is not there.
+                if let Ok((crc, sum)) = sums_of(&file, *piece, combined.as_ref())
+                    && crc == piece.crc
+                {
                     pieces.add(*piece, sum);
                 }
             }
@@ -226,17 +229,12 @@ impl Engine<'_> {
     }
 }
 
-/// The CRC-32C of what is there of a piece, and its share of `combined`; neither where it cannot be read.
-fn sums_of(file: &File, piece: Piece, combined: Option<&Checksum>) -> (Option<u32>, Option<Checksum>) {
+/// The CRC-32C of what is there of a piece, and its share of `combined`.
+fn sums_of(file: &File, piece: Piece, combined: Option<&Checksum>) -> io::Result<(u32, Option<Checksum>)> {
     let mut sums = Sums::new();
     sums.hash_with(combined.and_then(|sum| sum.hasher(None)));
-    match read_at(file, piece.start..piece.start + piece.length, |bytes| sums.update(bytes)) {
-        Ok(()) => {
-            let (crc, sum) = sums.finish();
-            (Some(crc), sum)
-        }
-        Err(_) => (None, None),
-    }
+    read_at(file, piece.start..piece.start + piece.length, |bytes| sums.update(bytes))?;
+    Ok(sums.finish())
 }
 
 #[cfg(test)]

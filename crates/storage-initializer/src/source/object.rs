@@ -87,15 +87,10 @@ impl Source for ObjectSource {
         if !self.dialect.tells_of_whole_objects_only() {
             return None;
         }
-        let path = self.path(&object.locator).ok()?;
-        let options = GetOptions { head: true, if_match: object.version.clone(), ..GetOptions::default() };
-        match self.store.get_opts(&path, options).await {
-            Ok(result) => self.checksum_of(&result).filter(|_| object.version == version(result.meta.e_tag.clone())),
-            Err(error) => {
-                tracing::debug!(object = %object.locator, error = %translated(&object.locator, error), "its checksum is not told");
-                None
-            }
-        }
+        let told = self.head(&self.path(&object.locator).ok()?).await;
+        let told = told.inspect_err(|failure| tracing::debug!(%failure, "the checksum is not told"));
+        let result = told.ok()??;
+        self.checksum_of(&result).filter(|_| object.version == version(result.meta.e_tag.clone()))
     }
 }
 
